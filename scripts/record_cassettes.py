@@ -1,0 +1,301 @@
+"""Record the project's cassettes: real HTTP through the official SDK and vcrpy, against the provider server.
+
+    python scripts/record_cassettes.py            # records all
+    python scripts/record_cassettes.py --check    # records into a temporary folder and compares; 1 if they differ
+
+The same script gives the same bytes: ids, times and ports do not depend on when or where it runs. Whoever has a key
+records a single cassette against the real service with `pytest --record-mode=rewrite` instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import itertools
+import runpy
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import anyio
+import httpx2
+from openai import AsyncOpenAI
+from pydantic import BaseModel
+
+from eino.components import ModelOptions
+from eino.errors import RateLimitError
+from eino.ext.models.openai import REFUSAL, OpenAIChatModel
+from eino.schema import (
+    ImageMedia,
+    ImagePart,
+    Message,
+    ResponseMeta,
+    ToolCall,
+    ToolInfo,
+    assistant_message,
+    concat_messages,
+    system_message,
+    token_usage,
+    tool_call,
+    tool_message,
+    user_message,
+)
+from eino_fixtures.cassettes import load_cassette, use_cassette
+from eino_fixtures.chunking import ByToken, ByWord
+from eino_fixtures.provider_server import Answer, Embeddings, ErrorAnswer, ProviderAnswer, ProviderServer
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "sk-not-a-real-key-000000"
+CHUNK_TIME_S = 0.03
+"""Time between two pieces of a recorded stream: what a fast model needs for a token."""
+
+WEATHER = ToolInfo(
+    name="get_weather",
+    description="Current weather in a city.",
+    json_schema={
+        "type": "object",
+        "properties": {"city": {"type": "string", "description": "City name."}},
+        "required": ["city"],
+        "additionalProperties": False,
+    },
+)
+FORECAST = {
+    "Paris": '{"city": "Paris", "sky": "clear", "temperature_c": 21}',
+    "Tokyo": '{"city": "Tokyo", "sky": "light rain", "temperature_c": 17}',
+}
+SYSTEM = system_message("You are a travel assistant. Use the tools to look up facts; answer in one short paragraph.")
+QUESTION = user_message("I am deciding between Paris and Tokyo this weekend. Where is the weather better?")
+CALLS = [
+    tool_call("get_weather", {"city": "Paris"}, id="call_paris"),
+    tool_call("get_weather", {"city": "Tokyo"}, id="call_tokyo"),
+]
+VERDICT = (
+    "Paris looks better this weekend: it is clear there with 21 °C, while Tokyo expects light rain at 17 °C. "
+    "Pack sunglasses rather than an umbrella, and enjoy the walk along the Seine."
+)
+
+Client = TypeVar("Client")
+
+
+@asynccontextmanager
+async def openai_model(address: str, http_client: httpx2.AsyncClient | None = None) -> AsyncIterator[OpenAIChatModel]:
+    """Give the OpenAI chat model that most cassettes are recorded with, for a server at `address`."""
+    async with OpenAIChatModel(
+        model="gpt-4o-mini",
+        api_key=KEY,
+        base_url=f"{address}/v1",
+        max_tokens_field="max_completion_tokens",
+        http_client=http_client,
+    ) as model:
+        yield model
+
+
+@asynccontextmanager
+async def openai_sdk(address: str, http_client: httpx2.AsyncClient | None = None) -> AsyncIterator[AsyncOpenAI]:
+    """Give the official client of OpenAI."""
+    async with AsyncOpenAI(api_key=KEY, base_url=f"{address}/v1", max_retries=0, http_client=http_client) as client:
+        yield client
+
+
+@dataclass(frozen=True)
+class Recording(Generic[Client]):
+    """One cassette: what the server answers, and the conversation that asks for it."""
+
+    path: str
+    answers: Sequence[ProviderAnswer]
+    talk: Callable[[Client], Awaitable[None]]
+    client: Callable[..., AbstractAsyncContextManager[Client]]
+    """Gives what talks to a server at an address, through an HTTP client of the caller's if there is one."""
+    service: str = "https://api.openai.com"
+    """The name under which the provider server is recorded."""
+
+
+def answered(calls: Sequence[ToolCall]) -> list[Message]:
+    """Return the conversation after the tools have answered `calls`."""
+    results = [
+        tool_message(FORECAST[city], call.id, tool_name=call.name) for call, city in zip(calls, FORECAST, strict=True)
+    ]
+    return [SYSTEM, QUESTION, assistant_message("", calls), *results]
+
+
+async def text(model: OpenAIChatModel) -> None:
+    """A question, an answer."""
+    await model.generate([user_message("Say hello in French.")])
+
+
+async def stream(model: OpenAIChatModel) -> None:
+    """A question, an answer in pieces, with characters of several bytes."""
+    await joined(model, [user_message("Say hello in French, Japanese and Emoji.")])
+
+
+async def tools(model: OpenAIChatModel) -> None:
+    """Two calls at once, their results, an answer; nothing is streamed."""
+    with_tools = model.with_tools([WEATHER])
+    asked = await with_tools.generate([SYSTEM, QUESTION])
+    await with_tools.generate(answered(asked.tool_calls))
+
+
+async def tools_streamed(model: OpenAIChatModel) -> None:
+    """Two calls at once in pieces, their results, an answer in pieces."""
+    with_tools = model.with_tools([WEATHER])
+    asked = await joined(with_tools, [SYSTEM, QUESTION])
+    calls = [call.replace(index=None) for call in asked.tool_calls]
+    await joined(with_tools, answered(calls))
+
+
+async def rate_limited(model: OpenAIChatModel) -> None:
+    """Refused for now, and once more."""
+    for ask in (model.generate, lambda messages: joined(model, messages)):
+        try:
+            await ask([user_message("Are you there?")])
+        except RateLimitError:
+            continue
+        raise AssertionError("the server was told to refuse")
+
+
+async def options(model: OpenAIChatModel) -> None:
+    """An image, and every option that the protocol has."""
+    image = ImagePart(image=ImageMedia(url="https://example.org/green.png", detail="low"))
+    chosen = ModelOptions(
+        temperature=0.2,
+        top_p=0.9,
+        max_tokens=50,
+        stop=["END"],
+        response_format={"type": "json_object"},
+        extra_fields={"seed": 7},
+    )
+    await model.generate([user_message(["Which colour is this? Answer in JSON.", image])], chosen)
+
+
+async def refused(model: OpenAIChatModel) -> None:
+    """An answer that the model refuses to give, in pieces."""
+    await joined(model, [user_message("How do I pick the lock of my neighbour's door?")])
+
+
+class Trip(BaseModel):
+    """A trip to a city."""
+
+    city: str
+    days: int
+
+
+async def structured(model: OpenAIChatModel) -> None:
+    """A value of a type, right the second time."""
+    await model.with_structured_output(Trip).invoke([user_message("Plan a weekend in Paris.")])
+
+
+async def embeddings(client: AsyncOpenAI) -> None:
+    """Vectors, of the usual length and of another."""
+    await client.embeddings.create(model="text-embedding-3-small", input=["red fox", "blue sea"])
+    await client.embeddings.create(
+        model="text-embedding-3-small", input="red fox", dimensions=4, encoding_format="float"
+    )
+
+
+async def joined(model: OpenAIChatModel, messages: Sequence[Message]) -> Message:
+    """Return the whole of a streamed answer."""
+    return concat_messages([chunk async for chunk in model.stream(messages)])
+
+
+async def rag_answer(model: OpenAIChatModel) -> None:
+    """The question of `examples/rag_sqlite.py`, with what it finds."""
+    example = runpy.run_path(str(ROOT / "examples/rag_sqlite.py"), run_name="example")
+    await example["ask"](model, example["QUESTION"])
+
+
+REASONED = assistant_message(
+    '{"colour": "green"}',
+    reasoning_content="The picture is plain green.",
+    response_meta=ResponseMeta(finish_reason="stop", usage=token_usage(92, 17, cached_tokens=64, reasoning_tokens=9)),
+)
+REFUSED = Message(role="assistant", content="", extra={REFUSAL: "I'm sorry, I can't help with that."})
+CONVERSATION = [Answer(CALLS, ByToken()), Answer(VERDICT, ByWord())]
+
+RECORDINGS: tuple[Recording[Any], ...] = (
+    Recording("fixtures/cassettes/openai/chat_text.yaml", ["Bonjour !"], text, openai_model),
+    Recording(
+        "fixtures/cassettes/openai/chat_stream.yaml",
+        [Answer("Bonjour ! こんにちは。 👋🏽 Ça va ?", ByToken())],
+        stream,
+        openai_model,
+    ),
+    Recording("fixtures/cassettes/openai/chat_tools.yaml", CONVERSATION, tools, openai_model),
+    Recording("fixtures/cassettes/openai/chat_tools_stream.yaml", CONVERSATION, tools_streamed, openai_model),
+    Recording(
+        "fixtures/cassettes/openai/chat_error_429.yaml",
+        [ErrorAnswer(429, "Rate limit reached.", code="rate_limit_exceeded", type="requests", retry_after_s=7)] * 2,
+        rate_limited,
+        openai_model,
+    ),
+    Recording("fixtures/cassettes/openai/chat_options.yaml", [REASONED], options, openai_model),
+    Recording("fixtures/cassettes/openai/chat_refusal_stream.yaml", [Answer(REFUSED, ByWord())], refused, openai_model),
+    Recording(
+        "fixtures/cassettes/openai/chat_structured.yaml",
+        ['{"city": "Paris"}', '{"city": "Paris", "days": 2}'],
+        structured,
+        openai_model,
+    ),
+    Recording(
+        "fixtures/cassettes/openai/embeddings.yaml",
+        [Embeddings(dimensions=8), Embeddings()],
+        embeddings,
+        openai_sdk,
+    ),
+    Recording(
+        "fixtures/cassettes/openai/rag_answer.yaml",
+        ["Seven days before the start, cancelling is free; after that half of the price is kept. [terms.md]"],
+        rag_answer,
+        openai_model,
+    ),
+    Recording("fixtures/eino_fixtures/data/demo_openai.yaml", CONVERSATION, tools_streamed, openai_model),
+)
+
+
+async def record(recording: Recording[Any], root: Path) -> Path:
+    """Record one cassette below `root` and return where it is."""
+    path = root / recording.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ticks = itertools.count()
+    with (
+        ProviderServer(recording.answers) as server,
+        use_cassette(
+            path,
+            record_mode="rewrite",
+            rewrite_hosts={server.url: recording.service},
+            clock=lambda: next(ticks) * CHUNK_TIME_S,
+        ),
+    ):
+        async with recording.client(server.url) as client:
+            await recording.talk(client)
+        server.assert_complete()
+    return path
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Record, or check, and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare with what is there, change nothing")
+    check = parser.parse_args(arguments).check
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) if check else ROOT
+        different = [item.path for item in RECORDINGS if not _record_one(item, root, check=check)]
+    for path in different:
+        print(f"differs: {path}; run scripts/record_cassettes.py")
+    return 1 if different else 0
+
+
+def _record_one(recording: Recording[Any], root: Path, *, check: bool) -> bool:
+    """Record one cassette; return whether it is what the repository has."""
+    path = anyio.run(record, recording, root)
+    calls = load_cassette(path)
+    print(f"{recording.path}: {len(calls)} calls, {path.stat().st_size} bytes")
+    ours = ROOT / recording.path
+    return not check or (ours.exists() and filecmp.cmp(path, ours, shallow=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
