@@ -1,0 +1,1 @@
+"""Agents: programs that choose their own steps."""

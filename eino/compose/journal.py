@@ -1,0 +1,136 @@
+"""The journal of one run: what the engine appends and reads, encoded and chained, on top of a store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from eino.compose.store import CheckpointStore, Record, RunStatus, StoredRun
+from eino.errors import CorruptCheckpointError
+from eino.schema.codec import Codec
+
+__all__ = ["Entry", "Journal"]
+
+_CODEC: Final = Codec("msgpack")
+_FORMAT: Final = 1
+_SNAPSHOT: Final = "interrupt"
+"""Kind of record that says all; those before it need not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record, decoded."""
+
+    kind: str
+    body: Any
+
+
+class Journal:
+    """One run in a store, claimed by this worker or only looked at."""
+
+    def __init__(self, store: CheckpointStore, run: StoredRun) -> None:
+        """Private: use `Journal.open` or `Journal.peek`."""
+        self._store = store
+        self.run_id = run.run_id
+        self.epoch = run.epoch
+        self.status = run.status
+        """Status of the run before it was claimed."""
+        self._head = run.head
+        self._mac = run.head_mac
+        self.entries = _entries(run)
+        """What is stored, from the last whole snapshot on."""
+        self.answers: Mapping[str, Any] = {each: _CODEC.decode(value) for each, value in run.answers.items()}
+
+    @classmethod
+    async def open(cls, store: CheckpointStore, run_id: str, *, take_over: bool = False, create: bool = True) -> Self:
+        """Claim a run and return its journal.
+
+        Raises:
+            RunActiveError: If another worker has it and `take_over` is false.
+            UnknownRunError: If there is none and `create` is false.
+            CorruptCheckpointError: If what is stored is not what was written.
+        """
+        return cls(store, await store.claim(run_id, _owner(), take_over=take_over, create=create))
+
+    @classmethod
+    async def peek(cls, store: CheckpointStore, run_id: str) -> Self | None:
+        """Return a run without claiming it; None if there is none."""
+        run = await store.load(run_id)
+        return None if run is None else cls(store, run)
+
+    async def append(self, kind: str, body: Any, status: str | None = None) -> None:
+        """Store one record.
+
+        Raises:
+            FencedError: If another worker claimed the run since.
+            CodecError: If a value cannot be stored; the path leads there, and nothing was written.
+        """
+        data = _CODEC.encode([_FORMAT, body])
+        seq = self._head + 1
+        mac = _chained(self.run_id, seq, self.epoch, kind, body=data, before=self._mac)
+        record = Record(seq, self.epoch, kind, data, mac)
+        await self._store.append(
+            self.run_id,
+            [record],
+            expected_head=self._head,
+            epoch=self.epoch,
+            status=None if status is None else RunStatus(status),
+        )
+        self._head, self._mac = seq, mac
+
+    async def answer(self, interrupt_id: str, value: Any) -> None:
+        """Store the answer to an interrupt; the first one counts.
+
+        Raises:
+            AlreadyAnsweredError: If there is one.
+        """
+        await self._store.answer(self.run_id, interrupt_id, _CODEC.encode(value))
+
+    async def delete(self) -> None:
+        """Remove the run.
+
+        Raises:
+            FencedError: If another worker claimed it since.
+        """
+        await self._store.delete(self.run_id, epoch=self.epoch)
+
+
+def _entries(run: StoredRun) -> tuple[Entry, ...]:
+    """Return the records, decoded, from the last snapshot on.
+
+    Raises:
+        CorruptCheckpointError: If the chain is broken.
+    """
+    before = b""
+    for position, record in enumerate(run.records, 1):
+        wanted = _chained(run.run_id, position, record.epoch, record.kind, body=record.body, before=before)
+        if record.seq != position or record.mac != wanted:
+            raise CorruptCheckpointError(f"run {run.run_id!r}: record {position} is not what was written")
+        before = record.mac
+    if run.head != len(run.records) or run.head_mac != before:
+        raise CorruptCheckpointError(f"run {run.run_id!r}: records behind number {len(run.records)} are missing")
+    first = max((at for at, record in enumerate(run.records) if record.kind == _SNAPSHOT), default=0)
+    effects = [record for record in run.records[:first] if record.kind in ("intent", "result")]
+    return tuple(_entry(run, record) for record in (*effects, *run.records[first:]))
+
+
+def _entry(run: StoredRun, record: Record) -> Entry:
+    version, body = _CODEC.decode(record.body)
+    if version != _FORMAT:
+        raise CorruptCheckpointError(f"run {run.run_id!r}: record {record.seq} has format {version}, not {_FORMAT}")
+    return Entry(record.kind, body)
+
+
+def _chained(run_id: str, seq: int, epoch: int, kind: str, *, body: bytes, before: bytes) -> bytes:
+    """Return what chains a record to the one before: it shows corruption, but no forgery."""
+    name, sort = run_id.encode(), kind.encode()
+    head = b"".join(number.to_bytes(8) for number in (len(name), len(sort), seq, epoch, len(before)))
+    return hashlib.sha256(head + name + sort + before + body).digest()
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,1 @@
+"""Integrations: providers, stores, tools, each behind an extra."""

@@ -1,0 +1,1 @@
+"""Documents: loaders, parsers, splitters and rerankers; one module each."""

@@ -1,0 +1,1 @@
+"""Embedders of providers, and one that remembers; one module each."""

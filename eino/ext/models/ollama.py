@@ -1,0 +1,209 @@
+"""Chat models of an Ollama server over its native protocol, on the official library."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from msgspec import UNSET
+
+from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
+from eino.errors import (
+    ComponentError,
+    ConnectionFailedError,
+    InvalidRequestError,
+    MissingExtraError,
+    RequestTimeoutError,
+)
+from eino.ext.models._http_body import ResponseBody, drain
+from eino.ext.models._ollama_wire import LineDecoder, read_whole, request_body
+from eino.ext.models._openai_client import Clients
+from eino.ext.models._openai_errors import Place, status_error
+from eino.schema.message import Message
+
+if importlib.util.find_spec("ollama") is None:
+    raise MissingExtraError(
+        "eino.ext.models.ollama needs the library 'ollama', which is not installed; pip install \"eino[ollama]\"",
+        name="ollama",
+    )
+
+__all__ = ["OllamaChatModel"]
+
+DEFAULT_HOST: Final = "http://localhost:11434"
+DEFAULT_TIMEOUT_S: Final = 300.0
+"""The first request loads the model, which can take minutes."""
+
+
+class OllamaChatModel:
+    """A chat model on an Ollama server. `async with model:` or `await model.aclose()` closes its connections.
+
+    The protocol has no tool choice: `forbidden` and `allowed_tools` decide what is offered, `forced` is refused.
+
+    Args:
+        model: Name of the model; it must have been pulled.
+        base_url: Address of the server; unless given, `OLLAMA_HOST`, else this machine's.
+        temperature: As in `ModelOptions`, like `top_p`, `max_tokens`, `stop` and `response_format` (a JSON schema).
+        extra_fields: Further fields of the request, such as `think`, `keep_alive`, or `options` (`num_ctx`, ...).
+        timeout_s: Longest silence of the server, in seconds; None waits for ever.
+        headers: Headers of every request.
+        transport: An `httpx` transport to send with.
+
+    Raises:
+        MissingExtraError: When the module is imported, if the library `ollama` is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        base_url: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
+        transport: Any = None,
+    ) -> None:
+        address = base_url or os.environ.get("OLLAMA_HOST") or DEFAULT_HOST
+        self._host = address.rpartition("@")[2].rpartition("//")[2]
+        self._options = ModelOptions(
+            model=model,
+            temperature=_given(temperature),
+            top_p=_given(top_p),
+            max_tokens=_given(max_tokens),
+            stop=_given(stop),
+            response_format=_given(response_format),
+            extra_fields=_given(extra_fields),
+        )
+
+        def make() -> Any:
+            from ollama import AsyncClient
+
+            return AsyncClient(host=address, timeout=timeout_s, headers=dict(headers or {}), transport=transport)
+
+        self._clients = Clients(make, shared=False)
+
+    def __repr__(self) -> str:
+        return f"OllamaChatModel(model={self._options.model!r}, host={self._host!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections that the running event loop opened, also those of copies made with `with_tools`."""
+        await self._clients.aclose()
+
+    def with_tools(self, tools: Sequence[ToolLike]) -> Self:
+        """Return a copy that may call `tools`; it shares the connections.
+
+        Raises:
+            TypeError: If one is no tool.
+            ValueError: If one has no name, or two have the same one.
+        """
+        twin = copy.copy(self)
+        twin._options = self._options.merge(ModelOptions(tools=tools))
+        return twin
+
+    async def generate(self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS) -> Message:
+        """Return the whole answer.
+
+        Raises:
+            InvalidRequestError: If the request cannot be served as it is: often an unknown model.
+            ConnectionFailedError: If no server is there, or the connection broke.
+            RequestTimeoutError: If the server was silent for `timeout_s`.
+            InvalidResponseError: If what came back is no answer.
+            ComponentError: If the server failed otherwise.
+        """
+        import httpx
+
+        place, body = self._request(messages, options, stream=False)
+        try:
+            response = await self._http().post("/api/chat", json=body)
+        except httpx.RequestError as error:
+            raise _failure(error, place) from error
+        _check(response, response.content, place)
+        return read_whole(response.content, place, response.headers.get("content-type", ""))
+
+    async def stream(
+        self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS
+    ) -> AsyncIterator[Message]:
+        """Yield the answer in chunks, as they arrive; closing the iterator early ends the request.
+
+        Raises:
+            ComponentError: As for `generate`, if the answer has not begun.
+            StreamBrokenError: If it breaks off after it has begun; `partial` holds what had arrived.
+        """
+        import httpx
+
+        place, body = self._request(messages, options, stream=True)
+        try:
+            async with self._http().stream("POST", "/api/chat", json=body) as response:
+                if response.status_code >= 400:
+                    _check(response, await response.aread(), place)
+                decoder = LineDecoder(place, response.headers.get("content-type", ""))
+                async with ResponseBody(response) as pieces:
+                    try:
+                        async for piece in pieces:
+                            for message in decoder.feed(piece):
+                                yield message
+                            if decoder.done:
+                                await drain(pieces)
+                                break
+                    except httpx.RequestError as error:
+                        cause = _failure(error, place)
+                        raise decoder.broken(str(cause), cause) from error
+                for message in decoder.end():
+                    yield message
+        except httpx.RequestError as error:
+            raise _failure(error, place) from error
+
+    def _http(self) -> Any:
+        """Return the library's own connection: its methods read lines in a way that loses text (see `LineDecoder`)."""
+        client: Any = self._clients.get()
+        return client._client
+
+    def _request(
+        self, messages: Sequence[Message], options: ModelOptions, *, stream: bool
+    ) -> tuple[Place, dict[str, Any]]:
+        merged = self._options.merge(options)
+        if not merged.model:
+            raise InvalidRequestError("the options switch the model's name off; a request needs one")
+        return Place(str(merged.model), self._host), request_body(messages, merged, stream=stream)
+
+
+def _given(value: Any) -> Any:
+    """Return an argument of the constructor as an option: None there means that it was left out."""
+    return UNSET if value is None else value
+
+
+def _check(response: Any, body: bytes, place: Place) -> None:
+    """Raise the error that a response reports by its status."""
+    import msgspec
+
+    if response.status_code < 400:
+        return
+    try:
+        problem: object = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        problem = body.decode("utf-8", "replace")
+    raise status_error(response.status_code, response.headers, problem, place)
+
+
+def _failure(error: Exception, place: Place) -> ComponentError:
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        return RequestTimeoutError(f"{place} did not answer in time; raise timeout_s= or try again")
+    return ConnectionFailedError(f"the connection to {place} failed: {error}; check base_url=, and that it runs")

@@ -1,0 +1,375 @@
+"""OpenAI's chat completions, and every server that speaks the same protocol, on the official SDK."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+from msgspec import UNSET
+
+from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
+from eino.components.structured_output import StructuredOutput
+from eino.errors import (
+    BuildError,
+    ComponentError,
+    ConnectionFailedError,
+    InvalidRequestError,
+    MissingExtraError,
+    RequestTimeoutError,
+)
+from eino.ext.models._http_body import ResponseBody, drain
+from eino.ext.models._openai_answer import ANNOTATIONS, REFUSAL, REQUEST_ID, read_answer
+from eino.ext.models._openai_client import Clients
+from eino.ext.models._openai_errors import Place, scrub, status_error
+from eino.ext.models._openai_format import response_format
+from eino.ext.models._openai_reasoning import REASONING_DETAILS
+from eino.ext.models._openai_request import JSON, Dialect, request_body
+from eino.ext.models._openai_stream import StreamDecoder
+from eino.schema.message import Message
+
+if TYPE_CHECKING:
+    import httpx2
+    from openai import APIError, AsyncOpenAI
+
+if importlib.util.find_spec("openai") is None:
+    raise MissingExtraError(
+        "eino.ext.models.openai needs the library 'openai', which is not installed; pip install \"eino[openai]\"",
+        name="openai",
+    )
+
+__all__ = [
+    "ANNOTATIONS",
+    "REASONING_DETAILS",
+    "REFUSAL",
+    "REQUEST_ID",
+    "OpenAIChatModel",
+    "OpenAISettings",
+    "response_format",
+]
+
+T = TypeVar("T")
+
+DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
+DEFAULT_TIMEOUT_S: Final = 600.0
+"""Reasoning models can be silent for minutes; the SDK uses the same limit."""
+CONNECT_TIMEOUT_S: Final = 5.0
+
+
+class OpenAISettings(TypedDict, total=False):
+    """What `OpenAIChatModel` takes besides the model and where it is, for functions that build one."""
+
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    stop: Sequence[str] | None
+    response_format: Mapping[str, Any] | None
+    extra_fields: Mapping[str, Any] | None
+    timeout_s: float | None
+    http_client: httpx2.AsyncClient | None
+    default_headers: Mapping[str, str] | None
+    default_query: Mapping[str, object] | None
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None
+    reasoning_field: str | None
+    include_usage: bool
+    key_header: str | None
+
+
+_OWN_HOSTS: Final = (".openai.com", ".azure.com")
+"""Hosts that know `max_completion_tokens`, and for new models refuse `max_tokens`."""
+
+
+class OpenAIChatModel:
+    """A chat model behind OpenAI's chat completions protocol: OpenAI, Azure, DeepSeek, Qwen, OpenRouter, Ollama, ...
+
+    Retries of the SDK are off: wrap the model in `RetryChatModel`. One instance may be used by many tasks, threads
+    and event loops at once. `async with model:` or `await model.aclose()` closes its connections.
+
+    An answer that the model refuses to give has its reason in `message.extra[REFUSAL]`; sources of the text are in
+    `message.extra[ANNOTATIONS]`, the server's id of the answer in `message.extra[REQUEST_ID]`, structured reasoning
+    (OpenRouter) in `message.extra[REASONING_DETAILS]`.
+
+    Args:
+        model: Name of the model at the server.
+        api_key: Key, or an async function that returns one; unless given, `OPENAI_API_KEY`.
+        base_url: Address up to what comes before `/chat/completions`; unless given, `OPENAI_BASE_URL`, else OpenAI's.
+        temperature: As in `ModelOptions`, like `top_p`, `max_tokens`, `stop` and `response_format`.
+        extra_fields: Further fields of the request, such as `seed`, `logprobs` or `reasoning_effort`.
+        timeout_s: Longest silence of the server, in seconds; None waits for ever.
+        http_client: An `httpx2.AsyncClient` (or `httpx.AsyncClient`) to send with. Its owner closes it.
+        default_headers: Headers of every request.
+        default_query: Query parameters of every request, such as Azure's `api-version`.
+        max_tokens_field: What the server calls `max_tokens`; unless given, what OpenAI and Azure use for themselves,
+            and `max_tokens` for all others.
+        reasoning_field: Under which name the reasoning of earlier answers is sent back, for servers that want it
+            (`"reasoning_content"` for DeepSeek, `"reasoning_details"` for OpenRouter's blocks); None: it is not sent.
+        key_header: Name of the header that carries the key as it is, for servers (Azure, gateways) that take none in
+            `Authorization: Bearer`.
+        include_usage: Whether streams are asked for the usage; False for old servers that refuse the request.
+
+    Raises:
+        BuildError: If there is no key, or an address is not one.
+        MissingExtraError: When the module is imported, if the library `openai` is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        api_key: str | Callable[[], Awaitable[str]] | None = None,
+        base_url: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        http_client: httpx2.AsyncClient | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None,
+        reasoning_field: str | None = None,
+        include_usage: bool = True,
+        key_header: str | None = None,
+    ) -> None:
+        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+        host = _host(self._base_url)
+        key = api_key or os.environ.get("OPENAI_API_KEY")
+        if not key:
+            raise BuildError(
+                f"model {model!r} at {host} has no key: pass api_key= or set OPENAI_API_KEY; "
+                "a server that needs none takes any text"
+            )
+        if key_header is not None and not isinstance(key, str):
+            raise BuildError(f"key_header={key_header!r} takes a key that is a text, not a function that returns one")
+        self._host = host
+        self._headers = None if key_header is None else {key_header: key}
+        self._secrets = (key,) if isinstance(key, str) and len(key) >= 8 else ()
+        own = f".{urlsplit(self._base_url).hostname}".endswith(_OWN_HOSTS)
+        self._dialect = Dialect(
+            max_tokens_field=max_tokens_field or ("max_completion_tokens" if own else "max_tokens"),
+            reasoning_field=reasoning_field,
+            include_usage=include_usage,
+        )
+        self._options = ModelOptions(
+            model=model,
+            temperature=_given(temperature),
+            top_p=_given(top_p),
+            max_tokens=_given(max_tokens),
+            stop=_given(stop),
+            response_format=_given(response_format),
+            extra_fields=_given(extra_fields),
+        )
+        settings = {
+            "api_key": key,
+            "base_url": self._base_url,
+            "http_client": http_client,
+            "default_headers": default_headers,
+            "default_query": default_query,
+        }
+        self._clients = Clients(lambda: _client(settings, timeout_s), shared=http_client is not None)
+
+    def __repr__(self) -> str:
+        tools = (
+            f", tools={[tool.name for tool in self._options.offered_tools]!r}" if self._options.offered_tools else ""
+        )
+        return f"OpenAIChatModel(model={self._options.model!r}, host={self._host!r}{tools})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections that the running event loop opened, also those of copies made with `with_tools`."""
+        await self._clients.aclose()
+
+    def with_tools(self, tools: Sequence[ToolLike]) -> Self:
+        """Return a copy that may call `tools`; it shares the connections.
+
+        Raises:
+            TypeError: If one is no tool.
+            ValueError: If one has no name, or two have the same one.
+        """
+        twin = copy.copy(self)
+        twin._options = self._options.merge(ModelOptions(tools=tools))
+        return twin
+
+    def with_structured_output(
+        self, target: type[T], *, name: str = "", strict: bool | None = None, repairs: int = 1
+    ) -> StructuredOutput[T]:
+        """Return what asks this model for values of a type: `await structured.invoke(messages)`.
+
+        The server is told the JSON schema (`response_format`); what it answers is validated all the same. For servers
+        that know no schemas, use `StructuredOutput(model, target)`, which works through a tool call.
+
+        Args:
+            target: A pydantic model, a dataclass, a TypedDict, a list of those, ...
+            name: Name of the schema; unless given, that of the type.
+            strict: As for `response_format`.
+            repairs: How often the model may correct an answer that is not of the type.
+
+        Raises:
+            BuildError: If the type has no JSON schema, or none that can be strict although it must.
+        """
+        return StructuredOutput(
+            self,
+            target,
+            response_format=response_format(target, name=name, strict=strict),
+            repairs=repairs,
+            refusal_of=lambda message: message.extra.get(REFUSAL),
+        )
+
+    async def generate(self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS) -> Message:
+        """Return the whole answer.
+
+        Raises:
+            AuthenticationError: If the key is not accepted.
+            PermissionDeniedError: If the key may not do this.
+            InvalidRequestError: If the request cannot be served as it is; `ContextLengthError` if it is too long.
+            ContentFilterError: If the server's content filter refused.
+            RateLimitError: If there were too many requests; `retry_after_s` says how long to wait.
+            OverloadedError: If the server has no capacity now.
+            ServerError: If the server failed.
+            RequestTimeoutError: If the server was silent for `timeout_s`.
+            ConnectionFailedError: If the server cannot be reached, or the connection broke.
+            InvalidResponseError: If what came back is no answer.
+        """
+        place, body = self._request(messages, options, stream=False)
+        try:
+            response = await self._completions().with_raw_response.create(**body)
+        except _sdk_errors() as error:
+            raise _failure(error, place) from error
+        return read_answer(response.content, place, response.headers.get("content-type", ""))
+
+    async def stream(
+        self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS
+    ) -> AsyncIterator[Message]:
+        """Yield the answer in chunks, as they arrive; closing the iterator early ends the request.
+
+        Raises:
+            ComponentError: As for `generate`, if the answer has not begun.
+            StreamBrokenError: If it breaks off after it has begun: the connection drops, the server reports an
+                error or sends what is no answer, or it stops before the model had finished. `partial` holds what
+                had arrived.
+        """
+        place, body = self._request(messages, options, stream=True)
+        try:
+            async with self._completions().with_streaming_response.create(**body) as response:
+                decoder = StreamDecoder(place, response.headers.get("content-type", ""))
+                async with ResponseBody(response.http_response) as pieces:
+                    try:
+                        async for piece in pieces:
+                            for message in decoder.feed(piece):
+                                yield message
+                            if decoder.done:
+                                await drain(pieces)
+                                break
+                    except _transport_errors() as error:
+                        raise _broken(error, decoder, place) from error
+                for message in decoder.end():
+                    yield message
+        except _sdk_errors() as error:
+            raise _failure(error, place) from error
+
+    def _completions(self) -> Any:
+        return self._clients.get().chat.completions
+
+    def _request(self, messages: Sequence[Message], options: ModelOptions, *, stream: bool) -> tuple[Place, JSON]:
+        merged = self._options.merge(options)
+        if not merged.model:
+            raise InvalidRequestError("the options switch the model's name off; a request needs one")
+        place = Place(str(merged.model), self._host, self._secrets)
+        body = request_body(messages, merged, self._dialect, stream=stream)
+        arguments: JSON = {name: body.pop(name) for name in ("model", "messages", "stream") if name in body}
+        if self._headers is not None:
+            arguments["extra_headers"] = _without_bearer(self._headers)
+        return place, arguments | {"extra_body": body}
+
+
+def _given(value: Any) -> Any:
+    """Return an argument of the constructor as an option: None there means that it was left out."""
+    return UNSET if value is None else value
+
+
+def _host(base_url: str) -> str:
+    """Return what error texts call the server: without path, query and credentials."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BuildError(f"base_url must be an address such as {DEFAULT_BASE_URL!r}, got {base_url!r}")
+    return parts.netloc.rpartition("@")[2]
+
+
+def _client(settings: Mapping[str, Any], timeout_s: float | None) -> AsyncOpenAI:
+    import httpx2
+    from openai import AsyncOpenAI
+
+    timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s or CONNECT_TIMEOUT_S))
+    return AsyncOpenAI(**settings, timeout=timeout, max_retries=0)
+
+
+def _without_bearer(headers: Mapping[str, Any]) -> dict[str, Any]:
+    from openai import Omit
+
+    return {**headers, "Authorization": Omit()}
+
+
+def _sdk_errors() -> type[APIError]:
+    from openai import APIError
+
+    return APIError
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    """Return what reading a response can raise, for the HTTP library of the SDK and the one that a caller may bring."""
+    import httpx2
+
+    errors = (httpx2.RequestError, ssl.SSLError, anyio.EndOfStream)
+    legacy = sys.modules.get("httpx")
+    return errors if legacy is None else (*errors, legacy.RequestError)
+
+
+def _failure(error: APIError, place: Place) -> ComponentError:
+    """Return the error of eino for one of the SDK, whose own texts are cleared of the key."""
+    from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+    error.message = scrub(error.message, place.secrets)
+    error.args = (error.message,)
+    if isinstance(error, APIStatusError):
+        body = error.body if error.body is not None else error.response.text
+        return status_error(error.status_code, error.response.headers, body, place)
+    if isinstance(error, APITimeoutError):
+        return RequestTimeoutError(f"{place} did not answer in time; raise timeout_s= or try again")
+    cause = error.__cause__
+    why = scrub(_words(cause) if isinstance(cause, Exception) else error.message, place.secrets)
+    if isinstance(error, APIConnectionError):
+        return ConnectionFailedError(f"the connection to {place} failed: {why}; check base_url= and the network")
+    return ComponentError(f"the SDK failed for {place}: {why}")
+
+
+def _broken(error: Exception, decoder: StreamDecoder, place: Place) -> ComponentError:
+    """Return the error for a connection that failed while the answer was read."""
+    why = _words(error)
+    if decoder.started:
+        return decoder.broken(why)
+    if "Timeout" in type(error).__name__:
+        return RequestTimeoutError(
+            f"{place} fell silent before its answer began ({why}); raise timeout_s= or try again"
+        )
+    return ConnectionFailedError(f"the connection to {place} broke before an answer began: {why}; try again")
+
+
+def _words(error: Exception) -> str:
+    """Return the name of an error and its text, if it has one."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,1 @@
+"""Stores of runs that outlive the process."""
