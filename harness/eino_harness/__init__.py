@@ -1,0 +1,41 @@
+"""The harness of eino: a pytest plugin, benchmarks, load tests and reports. Names load on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from eino_harness._abenchmark import AsyncBenchmark, Comparison
+    from eino_harness._leak_hooks import LeakCheck
+    from eino_harness.errors import LeakError, NetworkBlockedError, UnawaitedCoroutineError
+
+_HOMES: Final = {
+    "AsyncBenchmark": "_abenchmark",
+    "Comparison": "_abenchmark",
+    "LeakCheck": "_leak_hooks",
+    "LeakError": "errors",
+    "NetworkBlockedError": "errors",
+    "UnawaitedCoroutineError": "errors",
+}
+"""The module of this package that each public name lives in."""
+
+__all__ = [
+    "AsyncBenchmark",
+    "Comparison",
+    "LeakCheck",
+    "LeakError",
+    "NetworkBlockedError",
+    "UnawaitedCoroutineError",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Load tests: the target that is driven, what is measured, the report."""
