@@ -1,0 +1,179 @@
+"""The Ollama chat model: recorded traffic in any pieces, requests, calls, broken streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from eino.components import ModelOptions
+from eino.errors import (
+    ConnectionFailedError,
+    InvalidRequestError,
+    InvalidResponseError,
+    OverloadedError,
+    RequestTimeoutError,
+    ServerError,
+    StreamBrokenError,
+)
+from eino.ext.models.ollama import OllamaChatModel
+from eino.schema import Message, ToolInfo, concat_messages, tool_call, user_message
+
+SHARED = Path(os.environ.get("EINO_SHARED_CASSETTES") or Path(__file__).resolve().parents[4] / "shared" / "cassettes")
+END = {"message": {"content": ""}, "done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2}
+
+
+class Body(httpx.AsyncByteStream):
+    def __init__(self, body: bytes, size: int | None, error: Exception | None) -> None:
+        self._body, self._size, self._error = body, size, error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        dice, at = random.Random(4), 0
+        while at < len(self._body):
+            size = self._size or dice.randint(1, 40)
+            yield self._body[at : at + size]
+            at += size
+        if self._error is not None:
+            raise self._error
+
+
+def model(
+    body: bytes,
+    size: int | None = 7,
+    *,
+    status: int = 200,
+    error: Exception | None = None,
+    seen: list[Any] | None = None,
+) -> OllamaChatModel:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if seen is not None:
+            seen.append(json.loads(request.content))
+        return httpx.Response(status, stream=Body(body, size, error))
+
+    return OllamaChatModel(model="m", base_url="http://ollama.test:11434", transport=httpx.MockTransport(answer))
+
+
+def lines(*payloads: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(item, ensure_ascii=False).encode() + b"\n" for item in payloads)
+
+
+async def whole(asked: OllamaChatModel, options: ModelOptions | None = None) -> Message:
+    async with asked:
+        return concat_messages([c async for c in asked.stream([user_message("hi")], options or ModelOptions())])
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no recorded traffic at {SHARED}")
+@pytest.mark.parametrize("size", [1, 7, None, 1 << 20], ids=["1", "7", "random", "whole"])
+async def test_recorded_traffic(size: int | None) -> None:
+    path = SHARED / "normalized" / "dev" / "ollama" / "native_chat_stream_ndjson_async.yaml"
+    (call,) = yaml.safe_load(path.read_text())["interactions"]
+    manifest = json.loads((SHARED / "manifest.json").read_text())
+    (entry,) = [item for item in manifest["cassettes"] if item["id"] == "ollama/native_chat_stream_ndjson_async"]
+    expected = entry["interactions"][0]["expected"]
+
+    answer = await whole(model(call["response"]["body"]["string"].encode(), size))
+
+    assert answer.content == expected["content"]["text"]
+    assert answer.tool_calls == ()
+    assert answer.response_meta is not None
+    assert answer.response_meta.finish_reason == expected["finish_reason"]
+    assert answer.response_meta.usage is not None
+    assert answer.response_meta.usage.prompt_tokens == expected["usage"]["prompt_tokens"]
+    assert answer.response_meta.usage.completion_tokens == expected["usage"]["completion_tokens"]
+
+
+async def test_calls_thinking_and_a_text_with_a_unicode_line_end() -> None:
+    call = {"function": {"name": "f", "arguments": {"a": 1}}}
+    body = lines(
+        {"message": {"thinking": "hm"}},
+        {"message": {"content": "a\x85b", "tool_calls": [call]}},
+        {"message": {"tool_calls": [{**call, "id": "x"}]}},
+        END,
+    )
+    answer = await whole(model(body, 1))
+
+    assert (answer.content, answer.reasoning_content) == ("a\x85b", "hm")
+    assert [(c.id, c.name, c.arguments) for c in answer.tool_calls] == [("", "f", '{"a":1}'), ("x", "f", '{"a":1}')]
+
+
+async def test_what_is_sent() -> None:
+    seen: list[Any] = []
+    asked = model(json.dumps(END | {"message": {"content": "yes"}}).encode(), seen=seen)
+    asked = asked.with_tools([ToolInfo(name="f"), ToolInfo(name="g")])
+    history = [
+        user_message("hi"),
+        Message(role="assistant", content="", tool_calls=(tool_call("f", {"a": 1}, id="x"),)),
+    ]
+    async with asked:
+        answer = await asked.generate(
+            history,
+            ModelOptions(max_tokens=5, stop=["x"], allowed_tools=["g"], response_format={"type": "json_object"}),
+        )
+
+    assert answer.content == "yes"
+    (body,) = seen
+    assert body["options"] == {"num_predict": 5, "stop": ["x"]}
+    assert body["format"] == "json"
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["g"]
+    assert body["messages"][1]["tool_calls"] == [{"function": {"name": "f", "arguments": {"a": 1}}, "id": "x"}]
+
+
+async def test_a_forced_call_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="cannot force"):
+        await whole(model(b"").with_tools([ToolInfo(name="f")]), ModelOptions(tool_choice="forced"))
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b"{broken\n", b'{"mess', lines({"error": "out of memory"})], ids=["no end", "no JSON", "cut", "error"]
+)
+async def test_a_broken_stream_keeps_what_came(rest: bytes) -> None:
+    with pytest.raises(StreamBrokenError) as caught:
+        await whole(model(lines({"message": {"content": "abc"}}) + rest))
+    assert caught.value.partial is not None
+    assert caught.value.partial.content == "abc"  # type: ignore[attr-defined]
+
+
+async def test_a_dropped_connection_keeps_what_came() -> None:
+    with pytest.raises(StreamBrokenError) as caught:
+        await whole(model(lines({"message": {"content": "abc"}}), error=httpx.ReadError("gone")))
+    assert caught.value.partial is not None
+
+
+async def test_a_page_instead_of_an_answer() -> None:
+    with pytest.raises(InvalidResponseError):
+        await whole(model(b"<html>login</html>"))
+    with pytest.raises(InvalidResponseError):
+        await model(b"<html>login</html>").generate([user_message("hi")])
+
+
+async def test_a_line_of_ten_megabytes() -> None:
+    answer = await whole(model(lines({"message": {"content": "x" * 10_000_000}}, END), 65536))
+    assert len(answer.content) == 10_000_000
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, InvalidRequestError), (503, OverloadedError), (500, ServerError)])
+async def test_statuses(status: int, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="no such"):
+        await whole(model(b'{"error": "no such"}', status=status))
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [(httpx.ConnectError("no"), ConnectionFailedError), (httpx.ReadTimeout("t"), RequestTimeoutError)],
+)
+async def test_no_server(raised: Exception, kind: type[Exception]) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise raised
+
+    asked = OllamaChatModel(model="m", transport=httpx.MockTransport(refuse))
+    with pytest.raises(kind):
+        await whole(asked)
+    with pytest.raises(kind):
+        await asked.generate([user_message("hi")])
