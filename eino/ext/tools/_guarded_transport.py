@@ -26,6 +26,11 @@ _TRANSLATED: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network
 """IPv6 addresses whose last four bytes are an IPv4 address. Source: RFC 6052 section 2.1, RFC 4291 section 2.5.5.1."""
 _LOCAL_TRANSLATED: Final = ipaddress.ip_network("64:ff9b:1::/48")
 """Translation inside one network. Source: RFC 8215."""
+_SPECIAL: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16")
+)
+"""Networks that older versions of Python take for public. Source: IANA's registries of special-purpose addresses."""
 
 
 class RefusedError(httpx2.TransportError):
@@ -47,6 +52,8 @@ def refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:
     for kind in ("loopback", "link_local", "multicast", "unspecified", "private", "reserved"):
         if getattr(address, f"is_{kind}"):
             return f"a {kind.replace('_', '-')} address"
+    if any(address.version == network.version and address in network for network in _SPECIAL):
+        return "a special-purpose address"
     return None if address.is_global else "no public address"
 
 
