@@ -107,10 +107,12 @@ class _AsyncioGroup:
 
 
 def _outcome(key: int, task: asyncio.Task[Any]) -> Outcome:
-    if task.cancelled():
+    try:
+        return key, task.result(), None
+    except asyncio.CancelledError:
         return key, None, asyncio.CancelledError(f"task {task.get_name()!r} was cancelled from outside its run")
-    error = task.exception()
-    return (key, task.result(), None) if error is None else (key, None, error)
+    except BaseException as error:
+        return key, None, error
 
 
 class _TrioGroup:

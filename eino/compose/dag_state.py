@@ -8,9 +8,40 @@ from typing import Any
 
 from eino.compose.plan import Edge, Plan, Routes
 
-__all__ = ["DagShape", "DagState"]
+__all__ = ["DagShape", "DagState", "PlainShape", "is_plain"]
 
 _SEEN = 1 << 30  # stands in the count of what a node waits for once it has become ready: it does so once
+
+
+def is_plain(plan: Plan) -> bool:
+    """Return whether all edges carry both data and control and no branch decides, so that nothing is ever skipped."""
+    return plan.control_before == plan.data_before and not any(routes.branches for routes in (*plan.routes, plan.start))
+
+
+class PlainShape:
+    """What the engine for plain graphs needs to know of a plan; made once.
+
+    Attributes:
+        forward: For each node, and the start at -1: target, conversion, and the place of the value among those that are
+            merged there, or -1 if it is the only one.
+        left: For each node and the end: how many values it waits for.
+        end: Index of the end.
+    """
+
+    __slots__ = ("end", "forward", "left")
+
+    def __init__(self, plan: Plan) -> None:
+        before = plan.data_before
+        self.end = plan.end
+        self.left = [len(sources) for sources in before]
+        routes = (*plan.routes, plan.start)  # the start is last: index -1
+        self.forward = tuple(
+            tuple(
+                (edge.target, edge.convert, before[edge.target].index(source) if len(before[edge.target]) > 1 else -1)
+                for edge in route.data
+            )
+            for source, route in zip((*range(len(plan.routes)), -1), routes, strict=True)
+        )
 
 
 class DagShape:
@@ -39,9 +70,7 @@ class DagShape:
         targets = [_targets(routes) for routes in (*plan.routes, plan.start)]  # the start is last: index -1
         self.control = [control for control, _ in targets]
         self.data = [data for _, data in targets]
-        self.is_plain = plan.control_before == plan.data_before and not any(
-            routes.branches for routes in (*plan.routes, plan.start)
-        )
+        self.is_plain = is_plain(plan)
         self.touched = [tuple(dict.fromkeys((*control, *data))) for control, data in targets]
 
 

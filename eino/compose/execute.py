@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import anyio
@@ -18,6 +18,8 @@ from eino._tasks import now
 from eino.callbacks import Observer, RunInfo, observer_of
 from eino.compose.binding import converted
 from eino.compose.dag import run_dag
+from eino.compose.dag_plain import run_plain_dag
+from eino.compose.dag_state import PlainShape, is_plain
 from eino.compose.delivery import deliver
 from eino.compose.durable import CALL_OPTIONS
 from eino.compose.durable_run import DurableSession, run_root
@@ -43,7 +45,9 @@ class Execution:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self.engine: Engine = run_pregel if plan.trigger == "any" else run_dag
+        self.engine = _engine(plan)
+        """Runs the graph on values."""
+        self.stream_engine: Engine = run_pregel if plan.trigger == "any" else run_dag
         self.is_simple = plan.state is None and plan.durable is None
         """Whether a run needs nothing but the engine when the call asks for nothing."""
         self.plain = self._table(plan.stages, _plain, on_stream=False)
@@ -154,7 +158,7 @@ class Execution:
             first = self._table_for(settings, frame, mode, again) if again else None
             running: Awaitable[Any] = begun.result(run, first, value)
         else:
-            running = self.engine(run, value)
+            running = (self.stream_engine if mode.on_stream else self.engine)(run, value)
         if timeout_s is None:
             return await running
         with anyio.move_on_after(timeout_s):
@@ -181,6 +185,14 @@ class Execution:
 
 
 _NOTHING = Settings()
+
+
+def _engine(plan: Plan) -> Engine:
+    if plan.trigger == "any":
+        return run_pregel
+    if plan.eager and is_plain(plan) and all(plan.data_before) and not any(plan.makers):  # every node gets its turn
+        return partial(run_plain_dag, shape=PlainShape(plan))
+    return run_dag
 
 
 def _new_state(make: Callable[[], Any], frame: Frame) -> Any:

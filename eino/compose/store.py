@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
-from eino.errors import AlreadyAnsweredError, FencedError, RunActiveError, UnknownRunError
+from eino.errors import AlreadyAnsweredError, BuildError, CorruptCheckpointError, FencedError
+from eino.errors import RunActiveError, UnknownRunError
 
-__all__ = ["CheckpointStore", "MemoryStore", "Record", "RunStatus", "RunSummary", "StoredRun"]
+__all__ = [
+    "CheckpointStore",
+    "MemoryStore",
+    "Record",
+    "RunStatus",
+    "RunSummary",
+    "StoredRun",
+    "active",
+    "answered_before",
+    "checked_ttl",
+    "fenced",
+    "unknown",
+]
 
 
 class RunStatus(StrEnum):
@@ -62,18 +76,34 @@ class RunSummary:
     status: RunStatus
     owner: str
     head: int
+    epoch: int
+    idle_s: float
+    """For how long nothing of the run was changed, in seconds, by the clock of the store."""
 
 
 class CheckpointStore(Protocol):
-    """Stores runs. Each method is one transaction; calls may come from many tasks, threads and processes at once."""
+    """Stores runs. Each method is one transaction; calls may come from many tasks, threads and processes at once.
 
-    async def claim(self, run_id: str, owner: str, *, take_over: bool, create: bool) -> StoredRun:
+    Ids, owners and kinds are texts that UTF-8 can encode, without NUL. Epochs of one id only ever rise, also when the
+    run was deleted and begun anew. No answer depends on a clock but `idle_s`.
+
+    Every method raises a `StoreUnavailableError` when the store cannot be reached for now, and then changed nothing, or
+    all that it was to change.
+    """
+
+    @property
+    def namespace(self) -> str:
+        """Which runs of the place it sees: those of one namespace are unknown in all others."""
+        ...
+
+    async def claim(self, run_id: str, owner: str, *, take_over: bool | str, create: bool) -> StoredRun:
         """Make `owner` the only one who may append: raise the epoch, set the status to running, return what there is.
 
-        `status` in the answer is the one before the claim.
+        `status` in the answer is the one before the claim. A run that is running is claimed if `take_over` is true, is
+        the owner who has it, or if the store knows that this owner is gone.
 
         Raises:
-            RunActiveError: If the run is running under another owner and `take_over` is false.
+            RunActiveError: If the run is running under another owner, whom it names.
             UnknownRunError: If there is no such run and `create` is false.
         """
         ...
@@ -114,77 +144,166 @@ class CheckpointStore(Protocol):
         ...
 
 
-class MemoryStore:
-    """Stores runs in this process, for tests and for runs that wait for people but need not survive a restart."""
+def active(run_id: str, owner: str) -> RunActiveError:
+    """Return the refusal of a claim."""
+    return RunActiveError(
+        f"run {run_id!r} is being run by {owner}: wait, or give take_over=True if that worker is gone", owner=owner
+    )
 
-    def __init__(self) -> None:
-        """Make an empty store."""
-        self._runs: dict[str, StoredRun] = {}
+
+def fenced(run_id: str) -> FencedError:
+    """Return the refusal of a change by a worker that has the run no more."""
+    return FencedError(f"run {run_id!r} was taken over by another worker, or discarded: this one must stop")
+
+
+def unknown(run_id: str) -> UnknownRunError:
+    """Return the refusal of a run that is not there."""
+    return UnknownRunError(f"there is no run {run_id!r} in the store")
+
+
+def answered_before(run_id: str, interrupt_id: str) -> AlreadyAnsweredError:
+    """Return the refusal of a second answer."""
+    return AlreadyAnsweredError(f"interrupt {interrupt_id!r} of run {run_id!r} was answered before")
+
+
+def status_of(run_id: str, text: str) -> RunStatus:
+    """Return a stored status.
+
+    Raises:
+        CorruptCheckpointError: If it is none.
+    """
+    try:
+        return RunStatus(text)
+    except ValueError as error:
+        raise CorruptCheckpointError(f"run {run_id!r} has the unknown status {text!r}") from error
+
+
+def checked_ttl(ttl_s: float | None) -> float | None:
+    """Return how long to keep runs, as a store was told.
+
+    Raises:
+        BuildError: If it is no duration.
+    """
+    if ttl_s is not None and not ttl_s > 0:
+        raise BuildError(f"ttl_s={ttl_s!r} must be above 0 seconds, or None to keep runs until they are deleted")
+    return ttl_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A run in memory, and when it was changed."""
+
+    run: StoredRun
+    changed_s: float
+
+
+class MemoryStore:
+    """Stores runs in this process, for tests and for runs that wait for people but need not survive a restart.
+
+    Args:
+        ttl_s: Runs that nobody works on and that were not changed for so long are deleted, in seconds; None keeps them.
+    """
+
+    namespace = ""
+
+    def __init__(self, *, ttl_s: float | None = None) -> None:
+        self._ttl_s = checked_ttl(ttl_s)
+        self._runs: dict[str, _Kept] = {}
+        self._last_epoch = 0  # of all runs that ever were: a worker of a deleted run stays fenced
         self._lock = threading.Lock()
 
-    async def claim(self, run_id: str, owner: str, *, take_over: bool, create: bool) -> StoredRun:
+    async def claim(self, run_id: str, owner: str, *, take_over: bool | str, create: bool) -> StoredRun:
         """See `CheckpointStore`."""
         with self._lock:
-            run = self._runs.get(run_id)
-            if run is None:
+            self._sweep()
+            kept = self._runs.get(run_id)
+            if kept is None:
                 if not create:
-                    raise UnknownRunError(f"there is no run {run_id!r} in the store")
+                    raise unknown(run_id)
                 run = StoredRun(run_id, 0, "", RunStatus.NEW, 0, b"", ())
-            elif run.status is RunStatus.RUNNING and not take_over:
-                raise RunActiveError(
-                    f"run {run_id!r} is being run by {run.owner}: wait, or give take_over=True if that worker is gone"
-                )
-            self._runs[run_id] = StoredRun(
-                run_id, run.epoch + 1, owner, RunStatus.RUNNING, run.head, run.head_mac, run.records, run.answers
+            else:
+                run = kept.run
+                if run.status is RunStatus.RUNNING and take_over is not True and take_over != run.owner:
+                    raise active(run_id, run.owner)
+            self._last_epoch += 1
+            before = StoredRun(
+                run_id, self._last_epoch, owner, run.status, run.head, run.head_mac, run.records, run.answers
             )
-            return StoredRun(run_id, run.epoch + 1, owner, run.status, run.head, run.head_mac, run.records, run.answers)
+            self._keep(replace(before, status=RunStatus.RUNNING))
+            return before
 
     async def append(
         self, run_id: str, records: Sequence[Record], *, expected_head: int, epoch: int, status: RunStatus | None
     ) -> None:
         """See `CheckpointStore`."""
         with self._lock:
-            run = self._runs.get(run_id)
-            if run is None or run.epoch != epoch or run.head != expected_head:
-                raise FencedError(f"run {run_id!r} was taken over by another worker, or discarded: this one must stop")
+            kept = self._runs.get(run_id)
+            if kept is None or kept.run.epoch != epoch or kept.run.head != expected_head:
+                raise fenced(run_id)
+            run = kept.run
             last = records[-1] if records else None
-            self._runs[run_id] = StoredRun(
-                run_id,
-                epoch,
-                run.owner,
-                run.status if status is None else status,
-                run.head if last is None else last.seq,
-                run.head_mac if last is None else last.mac,
-                (*run.records, *records),
-                run.answers,
+            self._keep(
+                StoredRun(
+                    run_id,
+                    epoch,
+                    run.owner,
+                    run.status if status is None else status,
+                    run.head if last is None else last.seq,
+                    run.head_mac if last is None else last.mac,
+                    (*run.records, *records),
+                    run.answers,
+                )
             )
 
     async def load(self, run_id: str) -> StoredRun | None:
         """See `CheckpointStore`."""
-        return self._runs.get(run_id)
+        kept = self._runs.get(run_id)
+        return None if kept is None else kept.run
 
     async def answer(self, run_id: str, interrupt_id: str, value: bytes) -> None:
         """See `CheckpointStore`."""
         with self._lock:
-            run = self._runs.get(run_id)
-            if run is None:
-                raise UnknownRunError(f"there is no run {run_id!r} in the store")
-            if interrupt_id in run.answers:
-                raise AlreadyAnsweredError(f"interrupt {interrupt_id!r} of run {run_id!r} was answered before")
-            answers = {**run.answers, interrupt_id: value}
-            self._runs[run_id] = StoredRun(
-                run_id, run.epoch, run.owner, run.status, run.head, run.head_mac, run.records, answers
-            )
+            kept = self._runs.get(run_id)
+            if kept is None:
+                raise unknown(run_id)
+            if interrupt_id in kept.run.answers:
+                raise answered_before(run_id, interrupt_id)
+            self._keep(replace(kept.run, answers={**kept.run.answers, interrupt_id: value}))
 
     async def list(self) -> list[RunSummary]:
         """See `CheckpointStore`."""
-        runs = sorted(self._runs.values(), key=lambda run: run.run_id)
-        return [RunSummary(run.run_id, run.status, run.owner, run.head) for run in runs]
+        now = time.monotonic()
+        with self._lock:
+            found = sorted(self._runs.items())
+        return [
+            RunSummary(run_id, run.status, run.owner, run.head, run.epoch, now - kept.changed_s)
+            for run_id, kept in found
+            for run in (kept.run,)
+        ]
 
     async def delete(self, run_id: str, *, epoch: int | None = None) -> None:
         """See `CheckpointStore`."""
         with self._lock:
-            run = self._runs.get(run_id)
-            if run is not None and epoch is not None and run.epoch != epoch:
-                raise FencedError(f"run {run_id!r} was taken over by another worker: this one must not delete it")
+            kept = self._runs.get(run_id)
+            if kept is not None and epoch is not None and kept.run.epoch != epoch:
+                raise fenced(run_id)
             self._runs.pop(run_id, None)
+
+    def _keep(self, run: StoredRun) -> None:
+        """Store a run as the last one that was changed."""
+        self._runs.pop(run.run_id, None)
+        self._runs[run.run_id] = _Kept(run, time.monotonic())
+
+    def _sweep(self) -> None:
+        """Delete what is over its time. The runs are in the order in which they were changed."""
+        if self._ttl_s is None:
+            return
+        over = time.monotonic() - self._ttl_s
+        old = []
+        for run_id, kept in self._runs.items():
+            if kept.changed_s > over:
+                break
+            if kept.run.status is not RunStatus.RUNNING:
+                old.append(run_id)
+        for run_id in old:
+            del self._runs[run_id]
