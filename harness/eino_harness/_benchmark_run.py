@@ -32,6 +32,7 @@ class BenchmarkRun:
         self._config = config
         self._rows: list[Row] = []
         self._written: list[Path] = []
+        self._errors: dict[str, str] = {}
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
         """Collect `bench_*.py`; a file named on the command line is collected by pytest already."""
@@ -57,6 +58,8 @@ class BenchmarkRun:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
         """Keep the numbers of tests that use the plain `benchmark` fixture and declare a workload."""
         report = yield
+        if report.failed and call.excinfo is not None:
+            self._errors[item.nodeid] = call.excinfo.exconly(tryshort=True)
         if call.when == "call" and report.passed and item.get_closest_marker("workload"):
             samples = _samples_of(item)
             if samples is not None and "abenchmark" not in getattr(item, "fixturenames", ()):
@@ -68,12 +71,14 @@ class BenchmarkRun:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports and fail the run if a gate is broken."""
         self._rows = build_rows(self.records)
-        if not self._rows:
+        if not self._rows and not self._errors:
             return
         from eino_harness.bench.report import write_reports
 
         folder = self._config.rootpath / str(self._config.getini("eino_benchmark_report"))
-        self._written = write_reports(self._rows, folder / "smoke" if self.smoke else folder, smoke=self.smoke)
+        self._written = write_reports(
+            self._rows, folder / "smoke" if self.smoke else folder, smoke=self.smoke, errors=self._errors
+        )
         if self.broken_gates() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

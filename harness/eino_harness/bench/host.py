@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["describe_host"]
+__all__ = ["describe_commit", "describe_host"]
 
 
 def describe_host() -> dict[str, object]:
@@ -21,6 +22,32 @@ def describe_host() -> dict[str, object]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "optimized": sys.flags.optimize,
     }
+
+
+def describe_commit(folder: Path | None = None) -> str:
+    """Return the short id of the commit in `folder` (default: here), `+changes` behind it if files differ from it.
+
+    Empty where there is no git, or no commit.
+    """
+    commit = _git(["rev-parse", "--short=10", "HEAD"], folder).strip()
+    if not commit:
+        return ""
+    return f"{commit}+changes" if _git(["status", "--porcelain", "--untracked-files=no"], folder) else commit
+
+
+def _git(arguments: list[str], folder: Path | None) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", *arguments],  # noqa: S607 - git of the user's path
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):  # no git
+        return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def _cpu_model() -> str:

@@ -65,6 +65,9 @@ class Row:
     paired: bool
     """Whether both sides were measured in turn, which makes the ratio hold on a busy machine."""
     rounds: int
+    eino_samples_s: tuple[float, ...] = ()
+    """Every round, for tests of significance."""
+    floor_samples_s: tuple[float, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -126,11 +129,17 @@ def _row(record: Record, eino: Samples | None, floor: Samples | None, *, paired:
         ratio=ratio,
         paired=paired,
         rounds=len(measured.seconds) if measured is not None else 0,
+        eino_samples_s=_each(eino, per),
+        floor_samples_s=_each(floor, per),
     )
 
 
 def _per_thing(samples: Samples | None, per: int) -> Interval | None:
     return None if samples is None else median_interval([seconds / per for seconds in samples.seconds])
+
+
+def _each(samples: Samples | None, per: int) -> tuple[float, ...]:
+    return () if samples is None else tuple(seconds / per for seconds in samples.seconds)
 
 
 def _best(samples: Samples | None, per: int) -> float | None:

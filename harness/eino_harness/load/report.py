@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eino_harness.bench.host import describe_host
 from eino_harness.load.latency import KINDS, LatencyLog, Quantiles
+from eino_harness.report.page import page_environment
+from eino_harness.report.schema import Check, report_data
 
-__all__ = ["SCHEMA_VERSION", "LoadRun", "load_data", "load_table", "write_load_report"]
-
-SCHEMA_VERSION = 1
-"""Of the JSON; grows when a reader of the old form would misread the new one."""
+__all__ = ["LoadRun", "load_data", "load_table", "write_load_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -43,32 +40,36 @@ def load_table(rows: Sequence[Quantiles]) -> str:
 
 def load_data(run: LoadRun, log: LatencyLog) -> dict[str, Any]:
     """Return the report as plain data; times in seconds."""
-    return {
-        "schema": "eino-harness/load",
-        "version": SCHEMA_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": describe_host(),
-        "run": asdict(run),
-        "requests": [
-            {**asdict(row), "meaning": KINDS.get(row.kind, ""), "per_s": row.count / max(run.duration_s, 1e-9)}
-            for row in log.quantiles()
+    rows = log.quantiles()
+    return report_data(
+        "load",
+        "Load test",
+        summary={
+            row.kind: f"P95 {1000 * row.p95_s:.1f} ms, P99 {1000 * row.p99_s:.1f} ms" for row in rows if row.count
+        },
+        checks=[
+            Check(f"no failed request: {row.kind}", not row.failures, f"{row.failures} failed, {row.count} answered")
+            for row in rows
         ],
-    }
+        details={
+            "run": asdict(run),
+            "requests": [
+                {**asdict(row), "meaning": KINDS.get(row.kind, ""), "per_s": row.count / max(run.duration_s, 1e-9)}
+                for row in rows
+            ],
+        },
+    )
 
 
 def write_load_report(run: LoadRun, log: LatencyLog, folder: Path) -> list[Path]:
     """Write `latest.json`, `table.txt`, `index.html` and `percentiles.svg` into `folder`; return their paths."""
-    import jinja2
-
     from eino_harness.load.chart import percentile_chart, timeline_chart
 
     data = load_data(run, log)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters["ms"] = lambda seconds: f"{1000 * seconds:.2f}"
+    page_of = page_environment(_TEMPLATES)
+    page_of.filters["ms"] = lambda seconds: f"{1000 * seconds:.2f}"
     charts = [percentile_chart(log), timeline_chart(log)] if log.kinds() else ["", ""]
-    page = environment.get_template("load.html").render(data=data, charts=charts)
+    page = page_of.get_template("load.html").render(data=data, charts=charts)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "latest.json", folder / "table.txt", folder / "index.html", folder / "percentiles.svg"]
     paths[0].write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ import pytest
 from eino_harness.bench import Record, Row, Samples, Workload, build_rows
 from eino_harness.bench.chart import ratio_chart
 from eino_harness.bench.host import describe_host
-from eino_harness.bench.report import report_data, report_html, write_reports
+from eino_harness.bench.report import report_html, table_data, write_reports
 
 
 def rows() -> list[Row]:
@@ -39,7 +39,7 @@ def test_the_json_says_all_that_the_table_says(tmp_path: Path) -> None:
     as_json, as_html = write_reports(rows(), tmp_path / "reports" / "benchmarks")
     data = json.loads(as_json.read_text())
 
-    assert (data["schema"], data["version"], data["smoke"]) == ("eino-harness/benchmarks", 1, False)
+    assert (data["schema"], data["version"], data["smoke"]) == ("eino-harness/report", 1, False)
     assert set(data["host"]) == {"cpu", "cores", "load_average", "system", "python", "optimized"}
     first, second, third = data["workloads"]
     assert (first["id"], first["test"], first["verdict"], first["rounds"]) == ("W1", "t1", "ok", 3)
@@ -52,7 +52,7 @@ def test_the_json_says_all_that_the_table_says(tmp_path: Path) -> None:
 
 
 def test_the_page_needs_nothing_from_the_network_and_escapes_what_it_shows() -> None:
-    page = report_html(report_data(rows()))
+    page = report_html(table_data(rows()))
 
     assert "chain of &lt;10&gt;" in page
     assert "FAILS GATE" in page
@@ -62,11 +62,11 @@ def test_the_page_needs_nothing_from_the_network_and_escapes_what_it_shows() -> 
 
 
 def test_a_smoke_page_says_that_its_numbers_mean_nothing() -> None:
-    assert "The numbers mean nothing" in report_html(report_data(rows(), smoke=True))
+    assert "The numbers mean nothing" in report_html(table_data(rows(), smoke=True))
 
 
 def test_the_chart_is_one_svg_with_a_bar_for_each_ratio() -> None:
-    svg = ratio_chart(report_data(rows())["workloads"])
+    svg = ratio_chart(table_data(rows())["workloads"])
     root = ET.fromstring(svg)
     words = "".join(root.itertext())
 
@@ -78,14 +78,14 @@ def test_the_chart_is_one_svg_with_a_bar_for_each_ratio() -> None:
 
 
 def test_without_a_floor_there_is_no_chart() -> None:
-    assert ratio_chart(report_data(rows()[2:])["workloads"]) == ""
-    assert "No chart" in report_html(report_data(rows()[2:]))
+    assert ratio_chart(table_data(rows()[2:])["workloads"]) == ""
+    assert "No chart" in report_html(table_data(rows()[2:]))
 
 
 def test_without_matplotlib_the_page_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
 
-    assert 'pip install "eino[bench]"' in report_html(report_data(rows()))
+    assert 'pip install "eino[bench]"' in report_html(table_data(rows()))
 
 
 def test_the_host_is_described_without_linux_too(monkeypatch: pytest.MonkeyPatch) -> None:
