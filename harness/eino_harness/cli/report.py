@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Build the page; return the exit code."""
     import json
 
-    from eino_harness.report.github import annotations, write_step_summary
+    from eino_harness.report.github import error_commands, write_step_summary
     from eino_harness.report.index import build_index
     from eino_harness.report.schema import ReportError, json_schema
 
@@ -61,6 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
     if write_step_summary(entries):
         print("the step summary has the table")
     if os.environ.get("GITHUB_ACTIONS"):
-        print("\n".join(annotations(entries)))
+        print("\n".join(error_commands(entries)))
     bad = any(entry.verdict in {"failed", "unreadable"} for entry in entries)
     return 1 if arguments.strict and bad else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eino_harness.report.index import Entry, index_markdown
 
-__all__ = ["annotations", "write_step_summary"]
+__all__ = ["error_commands", "write_step_summary"]
 
 _VARIABLE = "GITHUB_STEP_SUMMARY"
 _MOST = 1_000_000  # bytes; GitHub refuses a step's summary above 1 MiB
@@ -32,7 +32,7 @@ def write_step_summary(entries: Sequence[Entry], environ: Mapping[str, str] = os
     return path
 
 
-def annotations(entries: Sequence[Entry]) -> list[str]:
+def error_commands(entries: Sequence[Entry]) -> list[str]:
     """Return a workflow command for each failed check, which GitHub shows at the run."""
     return [
         f"::error title={_property(f'{entry.kind}: {check.name}')}::{_data(check.text)}"

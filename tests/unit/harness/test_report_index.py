@@ -12,7 +12,7 @@ import pytest
 
 from eino_harness.cli import main
 from eino_harness.report import Check, ReportError, build_index, find_entries, json_schema, read_report, report_data
-from eino_harness.report.github import annotations, write_step_summary
+from eino_harness.report.github import error_commands, write_step_summary
 from eino_harness.report.junit import read_junit
 from eino_harness.report.page import external_requests
 
@@ -178,7 +178,7 @@ def test_github_gets_the_table_and_the_failed_checks(folder: Path, tmp_path: Pat
     assert write_step_summary(entries, {}) is None
     assert write_step_summary(entries, {"GITHUB_STEP_SUMMARY": str(summary)}) == summary
     assert summary.read_text().startswith("before\n# Reports\n")
-    assert annotations(entries) == ["::error title=load%3A P95 | stream::900 ms%0Aallowed 100 ms\x1b[0m"]
+    assert error_commands(entries) == ["::error title=load%3A P95 | stream::900 ms%0Aallowed 100 ms\x1b[0m"]
 
 
 def test_a_summary_that_github_would_refuse_is_cut(tmp_path: Path) -> None:
