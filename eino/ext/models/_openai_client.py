@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from eino._tasks import asyncio_loop
 
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
-
 __all__ = ["Clients"]
 
+Client = TypeVar("Client")
 
-class Clients:
+
+async def _close(client: Any) -> None:
+    await client.close()
+
+
+class Clients(Generic[Client]):
     """Makes clients on demand, and keeps the one of each running event loop. Safe to share by threads.
 
     Args:
         make: Makes a client.
         shared: Whether one client serves all loops, because its connections come from outside.
+        close: Closes a client; unless given, by its method `close`.
     """
 
-    def __init__(self, make: Callable[[], AsyncOpenAI], *, shared: bool) -> None:
+    def __init__(
+        self, make: Callable[[], Client], *, shared: bool, close: Callable[[Client], Awaitable[None]] = _close
+    ) -> None:
         self._make = make
         self._shared = shared
-        self._by_loop: WeakKeyDictionary[object, AsyncOpenAI] = WeakKeyDictionary()
+        self._close = close
+        self._by_loop: WeakKeyDictionary[object, Client] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def get(self) -> AsyncOpenAI:
+    def get(self) -> Client:
         """Return the client of the running event loop."""
         key = self if self._shared else _running_loop()
         with self._lock:
@@ -45,7 +52,7 @@ class Clients:
         with self._lock:
             client = self._by_loop.pop(key, None)
         if client is not None and not self._shared:
-            await client.close()
+            await self._close(client)
 
 
 def _running_loop() -> object:

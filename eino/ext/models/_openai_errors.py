@@ -1,5 +1,7 @@
 """What went wrong at an OpenAI-compatible server, as errors of eino. Pure.
 
+What does not depend on the protocol (`Place`, `Problem`, `problem_error`) serves the other providers too.
+
 Source: https://platform.openai.com/docs/guides/error-codes and the error bodies of the servers named below.
 """
 
@@ -25,7 +27,16 @@ from eino.errors import (
     ServerError,
 )
 
-__all__ = ["Place", "answer_error", "scrub", "status_error", "unreadable"]
+__all__ = [
+    "Place",
+    "Problem",
+    "answer_error",
+    "problem_error",
+    "scrub",
+    "seconds_to_wait",
+    "status_error",
+    "unreadable",
+]
 
 SHOWN_CHARS: Final = 500
 """Characters of a server's own words that an error repeats."""
@@ -81,33 +92,40 @@ class Place:
     model: str
     host: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    key_hint: str = "check api_key= or the environment variable OPENAI_API_KEY"
+    """What to do about a key that is not accepted."""
 
     def __str__(self) -> str:
         return f"model {self.model!r} at {self.host}"
 
 
 @dataclass(frozen=True)
-class _Problem:
+class Problem:
     """An error body, taken apart."""
 
     text: str
     code: str = ""
     kind: str = ""
     status: int = 0
+    """The HTTP status that the body itself names, or 0."""
     filtered: bool = False
+    """Whether a content filter refused."""
+    too_long: bool = False
+    """Whether the prompt is too long for the model."""
+    retry_after_s: float | None = None
+    """How long the body asks to wait, in seconds; the headers may ask for more."""
 
 
 def status_error(status: int, headers: Mapping[str, str], body: object, place: Place) -> ComponentError:
     """Return the error for a response with an HTTP status of 400 or above."""
-    problem = _problem(body)
-    return _error(status, problem, place, headers)
+    return problem_error(status, _problem(body), place, headers)
 
 
 def answer_error(error: object, place: Place) -> ComponentError:
     """Return the error that a successful response reports: its code or type says what an HTTP status would."""
     problem = _problem({"error": error})
     named = _BY_CODE.get(problem.code.lower()) or _BY_CODE.get(problem.kind.lower())
-    return _error(problem.status or named or 500, problem, place, {})
+    return problem_error(problem.status or named or 500, problem, place, {})
 
 
 def unreadable(place: Place, why: str, content_type: str, body: bytes) -> InvalidResponseError:
@@ -126,22 +144,26 @@ def scrub(text: str, secrets: tuple[str, ...]) -> str:
     return _SECRET.sub("***", text)
 
 
-def _error(status: int, problem: _Problem, place: Place, headers: Mapping[str, str]) -> ComponentError:
+def problem_error(status: int, problem: Problem, place: Place, headers: Mapping[str, str]) -> ComponentError:
+    """Return the error for what a service reports with an HTTP status, or with what stands for one."""
     text = _text(status, problem, place, headers)
     if problem.filtered:
         return ContentFilterError(f"{text}; change the prompt")
     if status in (400, 413, 422) and _too_long(problem):
         return ContextLengthError(f"{text}; shorten the messages or lower max_tokens")
+    if status == 401:
+        return AuthenticationError(f"{text}; {place.key_hint}")
+    waits = [wait for wait in (seconds_to_wait(headers), problem.retry_after_s) if wait is not None]
+    retry_after_s = max(waits, default=None)
     if status == 429:
-        return _rate_limit(text, problem, headers)
+        return _rate_limit(text, problem, retry_after_s)
     if status in (498, 503, 529):
-        return OverloadedError(f"{text}; wait and try again", retry_after_s=_retry_after_s(headers))
+        return OverloadedError(f"{text}; wait and try again", retry_after_s=retry_after_s)
     make, remedy = _BY_STATUS.get(status, _OTHERWISE[status >= 500])
     return make(f"{text}; {remedy}")
 
 
 _BY_STATUS: Final[Mapping[int, tuple[Callable[[str], ComponentError], str]]] = {
-    401: (AuthenticationError, "check api_key= or the environment variable OPENAI_API_KEY"),
     402: (PermissionDeniedError, "the account has no balance left"),
     403: (PermissionDeniedError, "the key is valid but may not do this"),
     404: (InvalidRequestError, "check model= and base_url="),
@@ -154,8 +176,7 @@ _OTHERWISE: Final[tuple[tuple[Callable[[str], ComponentError], str], ...]] = (
 )
 
 
-def _rate_limit(text: str, problem: _Problem, headers: Mapping[str, str]) -> RateLimitError:
-    retry_after_s = _retry_after_s(headers)
+def _rate_limit(text: str, problem: Problem, retry_after_s: float | None) -> RateLimitError:
     if "insufficient_quota" in (problem.code, problem.kind):
         error = RateLimitError(f"{text}; the account's quota is used up: see its plan and billing")
         error.retryable = False
@@ -164,7 +185,7 @@ def _rate_limit(text: str, problem: _Problem, headers: Mapping[str, str]) -> Rat
     return RateLimitError(f"{text}; {wait} and try again", retry_after_s=retry_after_s)
 
 
-def _text(status: int, problem: _Problem, place: Place, headers: Mapping[str, str]) -> str:
+def _text(status: int, problem: Problem, place: Place, headers: Mapping[str, str]) -> str:
     marks = [f"HTTP {status}"]
     if problem.code:
         marks.append(f"code {problem.code!r}")
@@ -176,7 +197,7 @@ def _text(status: int, problem: _Problem, place: Place, headers: Mapping[str, st
     return f"{place} answered with an error ({', '.join(marks)}): {said}"
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
     """Return the longest wait that the headers ask for, in seconds; a date counts from the response's own date."""
     waits = [_number(headers.get("retry-after-ms"), 0.001), _number(headers.get("retry-after"), 1.0)]
     until = headers.get("retry-after", "")
@@ -196,11 +217,13 @@ def _number(text: str | None, unit_s: float) -> float | None:
         return None
 
 
-def _too_long(problem: _Problem) -> bool:
+def _too_long(problem: Problem) -> bool:
+    if problem.too_long:
+        return True
     return not _TOO_LONG_CODES.isdisjoint((problem.code, problem.kind)) or bool(_TOO_LONG.search(problem.text))
 
 
-def _problem(body: object) -> _Problem:
+def _problem(body: object) -> Problem:
     """Take an error body apart.
 
     Servers wrap it in `error`, in a list (Gemini), in nothing, or send `detail` (FastAPI) or plain text. OpenRouter
@@ -209,15 +232,15 @@ def _problem(body: object) -> _Problem:
     if isinstance(body, list) and body:
         return _problem(body[0])
     if not isinstance(body, dict):
-        return _Problem("" if body is None else str(body))
+        return Problem("" if body is None else str(body))
     error = body.get("error", body)
     if not isinstance(error, dict):
-        return _Problem(str(error), _word(body.get("code")), _word(body.get("type")))
+        return Problem(str(error), _word(body.get("code")), _word(body.get("type")))
     code = error.get("code")
     text = error.get("message") or error.get("detail") or error.get("msg") or ""
     status = code if isinstance(code, int) and 400 <= code < 600 else 0
     kind = _word(error.get("type"))
-    return _Problem(f"{text}{_raw(error)}", _word(code), kind, status, _filtered(error))
+    return Problem(f"{text}{_raw(error)}", _word(code), kind, status, _filtered(error))
 
 
 def _filtered(error: Mapping[str, Any]) -> bool:
