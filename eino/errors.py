@@ -17,6 +17,8 @@ __all__ = [
     "AuthenticationError",
     "BuildError",
     "CheckpointError",
+    "CheckpointTooLargeError",
+    "CheckpointVersionError",
     "CodecError",
     "ComponentError",
     "ConcatError",
@@ -49,6 +51,7 @@ __all__ = [
     "RunErrorKind",
     "RunTimeoutError",
     "ServerError",
+    "StoreUnavailableError",
     "StreamBrokenError",
     "StreamClosedError",
     "StreamInUseError",
@@ -323,6 +326,11 @@ class UnknownRunError(CheckpointError, LookupError):
 class RunActiveError(CheckpointError):
     """Another worker is running the run; `take_over=True` goes on with it all the same."""
 
+    def __init__(self, message: str, *, owner: str = "") -> None:
+        super().__init__(message)
+        self.owner = owner
+        """Who is running it."""
+
 
 class FencedError(CheckpointError):
     """Another worker took the run over: this one must not go on."""
@@ -338,6 +346,20 @@ class UnknownTargetError(CheckpointError, LookupError):
 
 class CorruptCheckpointError(CheckpointError):
     """What is stored is not what was written."""
+
+
+class CheckpointVersionError(CheckpointError):
+    """What is stored was written by a version of eino that this one does not understand."""
+
+
+class CheckpointTooLargeError(CheckpointError):
+    """What is to be stored of a run, or was stored, is larger than the limit."""
+
+
+class StoreUnavailableError(CheckpointError, ComponentError):
+    """The store of runs cannot be reached now, or does not answer in time; what is stored stays as it was."""
+
+    retryable = True
 
 
 class GraphChangedError(CheckpointError):

@@ -6,7 +6,8 @@ The network is blocked and leaks fail a test: `[tool.pytest.ini_options]` in pyp
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import secrets
+from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 # pytest forgets what a run inside the run (pytester) imported first, but the libraries do not: httpx would compare
@@ -50,6 +51,30 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 def no_xdist_worker() -> None:
     """Hide from pytest runs that tests start inside a worker of xdist that they are in one: it changes what they do."""
     os.environ.pop("PYTEST_XDIST_WORKER", None)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """Where the PostgreSQL server for tests is; `EINO_POSTGRES_URL` names another one."""
+    import psycopg
+
+    url = os.environ.get("EINO_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        pytest.skip(f"no PostgreSQL server: {error}")
+    return url
+
+
+@pytest.fixture
+def postgres_schema(postgres_url: str) -> Iterator[str]:
+    """The name of a schema of the test's own, which is dropped afterwards."""
+    import psycopg
+
+    name = f"eino_test_{secrets.token_hex(6)}"
+    yield name
+    with psycopg.connect(postgres_url, autocommit=True) as db:
+        db.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
 
 
 @pytest.hookimpl(wrapper=True)

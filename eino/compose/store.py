@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
-from eino.errors import AlreadyAnsweredError, BuildError, CorruptCheckpointError, FencedError
-from eino.errors import RunActiveError, UnknownRunError
+from eino.errors import (
+    AlreadyAnsweredError,
+    BuildError,
+    CorruptCheckpointError,
+    FencedError,
+    RunActiveError,
+    UnknownRunError,
+)
 
 __all__ = [
     "CheckpointStore",
@@ -23,6 +30,7 @@ __all__ = [
     "answered_before",
     "checked_ttl",
     "fenced",
+    "status_of",
     "unknown",
 ]
 
@@ -189,14 +197,6 @@ def checked_ttl(ttl_s: float | None) -> float | None:
     return ttl_s
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A run in memory, and when it was changed."""
-
-    run: StoredRun
-    changed_s: float
-
-
 class MemoryStore:
     """Stores runs in this process, for tests and for runs that wait for people but need not survive a restart.
 
@@ -208,39 +208,36 @@ class MemoryStore:
 
     def __init__(self, *, ttl_s: float | None = None) -> None:
         self._ttl_s = checked_ttl(ttl_s)
-        self._runs: dict[str, _Kept] = {}
+        self._runs: dict[str, StoredRun] = {}
+        self._changed_s: dict[str, float] = {}  # when each run was changed, the last one last
         self._last_epoch = 0  # of all runs that ever were: a worker of a deleted run stays fenced
         self._lock = threading.Lock()
 
     async def claim(self, run_id: str, owner: str, *, take_over: bool | str, create: bool) -> StoredRun:
         """See `CheckpointStore`."""
         with self._lock:
-            self._sweep()
-            kept = self._runs.get(run_id)
-            if kept is None:
+            if self._ttl_s is not None:
+                self._sweep(time.monotonic() - self._ttl_s)
+            run = self._runs.get(run_id)
+            if run is None:
                 if not create:
                     raise unknown(run_id)
                 run = StoredRun(run_id, 0, "", RunStatus.NEW, 0, b"", ())
-            else:
-                run = kept.run
-                if run.status is RunStatus.RUNNING and take_over is not True and take_over != run.owner:
-                    raise active(run_id, run.owner)
-            self._last_epoch += 1
-            before = StoredRun(
-                run_id, self._last_epoch, owner, run.status, run.head, run.head_mac, run.records, run.answers
-            )
-            self._keep(replace(before, status=RunStatus.RUNNING))
-            return before
+            elif run.status is RunStatus.RUNNING and take_over is not True and take_over != run.owner:
+                raise active(run_id, run.owner)
+            self._last_epoch = epoch = self._last_epoch + 1
+            rest = (run.head, run.head_mac, run.records, run.answers)
+            self._keep(StoredRun(run_id, epoch, owner, RunStatus.RUNNING, *rest))
+            return StoredRun(run_id, epoch, owner, run.status, *rest)
 
     async def append(
         self, run_id: str, records: Sequence[Record], *, expected_head: int, epoch: int, status: RunStatus | None
     ) -> None:
         """See `CheckpointStore`."""
         with self._lock:
-            kept = self._runs.get(run_id)
-            if kept is None or kept.run.epoch != epoch or kept.run.head != expected_head:
+            run = self._runs.get(run_id)
+            if run is None or run.epoch != epoch or run.head != expected_head:
                 raise fenced(run_id)
-            run = kept.run
             last = records[-1] if records else None
             self._keep(
                 StoredRun(
@@ -257,53 +254,44 @@ class MemoryStore:
 
     async def load(self, run_id: str) -> StoredRun | None:
         """See `CheckpointStore`."""
-        kept = self._runs.get(run_id)
-        return None if kept is None else kept.run
+        return self._runs.get(run_id)
 
     async def answer(self, run_id: str, interrupt_id: str, value: bytes) -> None:
         """See `CheckpointStore`."""
         with self._lock:
-            kept = self._runs.get(run_id)
-            if kept is None:
+            run = self._runs.get(run_id)
+            if run is None:
                 raise unknown(run_id)
-            if interrupt_id in kept.run.answers:
+            if interrupt_id in run.answers:
                 raise answered_before(run_id, interrupt_id)
-            self._keep(replace(kept.run, answers={**kept.run.answers, interrupt_id: value}))
+            self._keep(replace(run, answers={**run.answers, interrupt_id: value}))
 
     async def list(self) -> list[RunSummary]:
         """See `CheckpointStore`."""
-        now = time.monotonic()
         with self._lock:
-            found = sorted(self._runs.items())
-        return [
-            RunSummary(run_id, run.status, run.owner, run.head, run.epoch, now - kept.changed_s)
-            for run_id, kept in found
-            for run in (kept.run,)
-        ]
+            now = time.monotonic()
+            return [
+                RunSummary(run_id, run.status, run.owner, run.head, run.epoch, now - self._changed_s[run_id])
+                for run_id, run in sorted(self._runs.items())
+            ]
 
     async def delete(self, run_id: str, *, epoch: int | None = None) -> None:
         """See `CheckpointStore`."""
         with self._lock:
-            kept = self._runs.get(run_id)
-            if kept is not None and epoch is not None and kept.run.epoch != epoch:
+            run = self._runs.get(run_id)
+            if run is not None and epoch is not None and run.epoch != epoch:
                 raise fenced(run_id)
             self._runs.pop(run_id, None)
+            self._changed_s.pop(run_id, None)
 
     def _keep(self, run: StoredRun) -> None:
         """Store a run as the last one that was changed."""
-        self._runs.pop(run.run_id, None)
-        self._runs[run.run_id] = _Kept(run, time.monotonic())
+        self._runs[run.run_id] = run
+        self._changed_s.pop(run.run_id, None)
+        self._changed_s[run.run_id] = time.monotonic()
 
-    def _sweep(self) -> None:
-        """Delete what is over its time. The runs are in the order in which they were changed."""
-        if self._ttl_s is None:
-            return
-        over = time.monotonic() - self._ttl_s
-        old = []
-        for run_id, kept in self._runs.items():
-            if kept.changed_s > over:
-                break
-            if kept.run.status is not RunStatus.RUNNING:
-                old.append(run_id)
-        for run_id in old:
-            del self._runs[run_id]
+    def _sweep(self, over_s: float) -> None:
+        """Delete what was not changed since then."""
+        old = itertools.takewhile(lambda each: each[1] < over_s, self._changed_s.items())
+        for run_id in [each for each, _ in old if self._runs[each].status is not RunStatus.RUNNING]:
+            del self._runs[run_id], self._changed_s[run_id]

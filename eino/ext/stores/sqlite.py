@@ -4,34 +4,65 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
-from eino.compose.store import Record, RunStatus, RunSummary, StoredRun
-from eino.errors import AlreadyAnsweredError, CorruptCheckpointError, FencedError, RunActiveError, UnknownRunError
-from eino.ext._sqlite import Database
+from eino.compose.store import (
+    Record,
+    RunStatus,
+    RunSummary,
+    StoredRun,
+    active,
+    answered_before,
+    checked_ttl,
+    fenced,
+    status_of,
+    unknown,
+)
+from eino.errors import (
+    ComponentError,
+    ConnectionFailedError,
+    CorruptCheckpointError,
+    OverloadedError,
+    StoreUnavailableError,
+)
+from eino.ext._sqlite import MEMORY, Database
+from eino.ext.stores._worker_files import WorkerFile
 
 __all__ = ["SQLiteStore"]
 
+T = TypeVar("T")
+
+_Summaries: TypeAlias = list[RunSummary]  # inside the class, `list` is its method
+
 _APPLICATION_ID: Final = 0x45494E52  # "EINR"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _TABLES: Final = (
     "CREATE TABLE epochs (last INTEGER NOT NULL)",
     "INSERT INTO epochs VALUES (0)",
     (
-        "CREATE TABLE runs (run_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, owner TEXT NOT NULL, status TEXT NOT NULL,"
-        " head INTEGER NOT NULL, head_mac BLOB NOT NULL) WITHOUT ROWID"
+        "CREATE TABLE runs (namespace TEXT NOT NULL, run_id TEXT NOT NULL, epoch INTEGER NOT NULL, owner TEXT NOT NULL,"
+        " worker TEXT NOT NULL, status TEXT NOT NULL, head INTEGER NOT NULL, head_mac BLOB NOT NULL,"
+        " changed REAL NOT NULL, PRIMARY KEY (namespace, run_id)) WITHOUT ROWID"
+    ),
+    "CREATE INDEX runs_by_change ON runs (namespace, changed)",
+    (
+        "CREATE TABLE records (namespace TEXT NOT NULL, run_id TEXT NOT NULL, seq INTEGER NOT NULL,"
+        " epoch INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL, mac BLOB NOT NULL,"
+        " PRIMARY KEY (namespace, run_id, seq),"
+        " FOREIGN KEY (namespace, run_id) REFERENCES runs ON DELETE CASCADE)"
     ),
     (
-        "CREATE TABLE records (run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, seq INTEGER NOT NULL,"
-        " epoch INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL, mac BLOB NOT NULL, PRIMARY KEY (run_id, seq))"
-    ),
-    (
-        "CREATE TABLE answers (run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, interrupt_id TEXT NOT NULL,"
-        " value BLOB NOT NULL, PRIMARY KEY (run_id, interrupt_id))"
+        "CREATE TABLE answers (namespace TEXT NOT NULL, run_id TEXT NOT NULL, interrupt_id TEXT NOT NULL,"
+        " value BLOB NOT NULL, PRIMARY KEY (namespace, run_id, interrupt_id),"
+        " FOREIGN KEY (namespace, run_id) REFERENCES runs ON DELETE CASCADE)"
     ),
 )
+_SWEPT_AT_ONCE: Final = 1000
+"""Rows that one sweep deletes at most, so that a claim never waits for a large one."""
 
 
 class SQLiteStore:
@@ -41,19 +72,39 @@ class SQLiteStore:
     An epoch is never given out twice in a file, so that a worker whose run was deleted and begun anew is fenced too.
     Not for a file on a network share: SQLite's locks do not hold there.
 
+    A file beside the database, locked while the store is open, tells the others that this worker lives. The kernel
+    frees the lock when the process dies; then others may claim its runs.
+
     Args:
         path: The file; made if it is not there, its folder is not. `":memory:"` ends with the store.
+        namespace: Which runs to see; those of one namespace are unknown in all others.
+        ttl_s: Runs that nobody works on and that were not changed for so long are deleted, in seconds by the clock of
+            the machine; None keeps them.
 
     Raises:
-        BuildError: If the path is empty, or (when it is first used) the file holds something else.
-        ComponentError: By every method: the file cannot be read or written, or stays locked; nothing was changed.
+        BuildError: If the path is empty, `ttl_s` is no duration, or (when it is first used) the file holds something
+            else.
+        CheckpointVersionError: By every method: the file holds runs of another version.
+        StoreUnavailableError: By every method: the file stays locked, or cannot be opened; trying again may help.
+        ComponentError: By every method: the file cannot be read or written; nothing was changed.
         CorruptCheckpointError: By every method that reads a run: a row holds what no store has written.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, namespace: str = "", ttl_s: float | None = None) -> None:
         self._database = Database(
             path, application_id=_APPLICATION_ID, version=_VERSION, tables=_make_tables, survives_power_cuts=True
         )
+        self._worker = None if self._database.path == MEMORY else WorkerFile(self._database.path)
+        self._namespace = namespace
+        self._ttl_s = checked_ttl(ttl_s)
+
+    @property
+    def namespace(self) -> str:
+        """Which runs it sees."""
+        return self._namespace
+
+    def __repr__(self) -> str:
+        return f"SQLiteStore({self._database.path!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,34 +117,168 @@ class SQLiteStore:
     async def aclose(self) -> None:
         """Close the file; used again, it is opened again. Safe to call more than once."""
         await self._database.aclose()
+        if self._worker is not None:
+            self._worker.release()
 
-    async def claim(self, run_id: str, owner: str, *, take_over: bool, create: bool) -> StoredRun:
+    async def claim(self, run_id: str, owner: str, *, take_over: bool | str, create: bool) -> StoredRun:
         """See `CheckpointStore`."""
-        return await self._database.write(lambda db: _claim(db, run_id, owner, take_over=take_over, create=create))
+        return await self._write(lambda db: self._claim(db, run_id, owner, take_over=take_over, create=create))
 
     async def append(
         self, run_id: str, records: Sequence[Record], *, expected_head: int, epoch: int, status: RunStatus | None
     ) -> None:
         """See `CheckpointStore`."""
-        await self._database.write(
-            lambda db: _append(db, run_id, records, expected_head=expected_head, epoch=epoch, status=status)
+        await self._write(
+            lambda db: self._append(db, run_id, records, expected_head=expected_head, epoch=epoch, status=status)
         )
 
     async def load(self, run_id: str) -> StoredRun | None:
         """See `CheckpointStore`."""
-        return await self._database.read(lambda db: _load(db, run_id))
+        with _told():
+            return await self._database.read(lambda db: self._load(db, run_id))
 
     async def answer(self, run_id: str, interrupt_id: str, value: bytes) -> None:
         """See `CheckpointStore`."""
-        await self._database.write(lambda db: _answer(db, run_id, interrupt_id, value))
+        await self._write(lambda db: self._answer(db, run_id, interrupt_id, value))
 
     async def list(self) -> list[RunSummary]:
         """See `CheckpointStore`."""
-        return await self._database.read(_list)
+        with _told():
+            return await self._database.read(self._list)
 
     async def delete(self, run_id: str, *, epoch: int | None = None) -> None:
         """See `CheckpointStore`."""
-        await self._database.write(lambda db: _delete(db, run_id, epoch))
+        await self._write(lambda db: self._delete(db, run_id, epoch))
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with _told():
+            return await self._database.write(work)
+
+    # What follows runs in worker threads, each in one transaction.
+
+    def _claim(
+        self, db: sqlite3.Connection, run_id: str, owner: str, *, take_over: bool | str, create: bool
+    ) -> StoredRun:
+        me = self._worker.hold() if self._worker is not None else ""
+        if self._ttl_s is not None:
+            self._sweep(db, self._ttl_s)
+        run = self._load(db, run_id)
+        if run is None:
+            if not create:
+                raise unknown(run_id)
+            run = StoredRun(run_id, 0, "", RunStatus.NEW, 0, b"", ())
+        is_free = run.status is not RunStatus.RUNNING or take_over is True or take_over == run.owner
+        if not is_free and not self._is_left(db, run_id, me):
+            raise active(run_id, run.owner)
+        db.execute("UPDATE epochs SET last = last + 1")
+        (epoch,) = db.execute("SELECT last FROM epochs").fetchone()
+        db.execute(
+            "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 0, x'', ?) ON CONFLICT (namespace, run_id) DO UPDATE SET"
+            " epoch = excluded.epoch, owner = excluded.owner, worker = excluded.worker, status = excluded.status,"
+            " changed = excluded.changed",
+            (self._namespace, run_id, epoch, owner, me, RunStatus.RUNNING.value, time.time()),
+        )
+        return StoredRun(run_id, epoch, owner, run.status, run.head, run.head_mac, run.records, run.answers)
+
+    def _is_left(self, db: sqlite3.Connection, run_id: str, me: str) -> bool:
+        """Return whether the worker that has a run is gone."""
+        (name,) = db.execute(
+            "SELECT worker FROM runs WHERE namespace = ? AND run_id = ?", (self._namespace, run_id)
+        ).fetchone()
+        if self._worker is None or name == me:
+            return False
+        try:
+            return self._worker.is_gone(name)
+        except (TypeError, ValueError) as error:
+            raise CorruptCheckpointError(f"run {run_id!r}: {error}") from error
+
+    def _append(
+        self,
+        db: sqlite3.Connection,
+        run_id: str,
+        records: Sequence[Record],
+        *,
+        expected_head: int,
+        epoch: int,
+        status: RunStatus | None,
+    ) -> None:
+        last = records[-1] if records else None
+        changed = db.execute(
+            "UPDATE runs SET head = coalesce(?, head), head_mac = coalesce(?, head_mac), status = coalesce(?, status),"
+            " changed = ? WHERE namespace = ? AND run_id = ? AND epoch = ? AND head = ?",
+            (
+                last and last.seq,
+                last and last.mac,
+                status and status.value,
+                time.time(),
+                self._namespace,
+                run_id,
+                epoch,
+                expected_head,
+            ),
+        )
+        if not changed.rowcount:
+            raise fenced(run_id)
+        try:
+            db.executemany(
+                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(self._namespace, run_id, each.seq, each.epoch, each.kind, each.body, each.mac) for each in records],
+            )
+        except sqlite3.IntegrityError as error:
+            raise CorruptCheckpointError(f"run {run_id!r} has records behind its head {expected_head}") from error
+
+    def _load(self, db: sqlite3.Connection, run_id: str) -> StoredRun | None:
+        key = (self._namespace, run_id)
+        row = db.execute(
+            "SELECT epoch, owner, status, head, head_mac FROM runs WHERE namespace = ? AND run_id = ?", key
+        ).fetchone()
+        if row is None:
+            return None
+        epoch, owner, status, head, head_mac = _checked(run_id, row, (int, str, str, int, bytes))
+        rows = db.execute(
+            "SELECT seq, epoch, kind, body, mac FROM records WHERE namespace = ? AND run_id = ? ORDER BY seq", key
+        )
+        records = tuple(Record(*_checked(run_id, each, (int, int, str, bytes, bytes))) for each in rows)
+        rows = db.execute("SELECT interrupt_id, value FROM answers WHERE namespace = ? AND run_id = ?", key)
+        answers = dict(_checked(run_id, each, (str, bytes)) for each in rows)
+        return StoredRun(run_id, epoch, owner, status_of(run_id, status), head, head_mac, records, answers)
+
+    def _answer(self, db: sqlite3.Connection, run_id: str, interrupt_id: str, value: bytes) -> None:
+        key = (self._namespace, run_id)
+        changed = db.execute("UPDATE runs SET changed = ? WHERE namespace = ? AND run_id = ?", (time.time(), *key))
+        if not changed.rowcount:
+            raise unknown(run_id)
+        added = db.execute(
+            "INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (*key, interrupt_id, value)
+        )
+        if not added.rowcount:
+            raise answered_before(run_id, interrupt_id)
+
+    def _list(self, db: sqlite3.Connection) -> _Summaries:
+        now = time.time()
+        rows = db.execute(
+            "SELECT run_id, status, owner, head, epoch, changed FROM runs WHERE namespace = ? ORDER BY run_id",
+            (self._namespace,),
+        )
+        found = [_checked(row[0], row, (str, str, str, int, int, float)) for row in rows]
+        return [
+            RunSummary(run_id, status_of(run_id, status), owner, head, epoch, now - changed)
+            for run_id, status, owner, head, epoch, changed in found
+        ]
+
+    def _delete(self, db: sqlite3.Connection, run_id: str, epoch: int | None) -> None:
+        key = (self._namespace, run_id)
+        row = db.execute("SELECT epoch FROM runs WHERE namespace = ? AND run_id = ?", key).fetchone()
+        if row is not None and epoch is not None and row[0] != epoch:
+            raise fenced(run_id)
+        db.execute("DELETE FROM runs WHERE namespace = ? AND run_id = ?", key)
+
+    def _sweep(self, db: sqlite3.Connection, ttl_s: float) -> None:
+        db.execute(
+            "DELETE FROM runs WHERE (namespace, run_id) IN (SELECT namespace, run_id FROM runs WHERE namespace = ?"
+            " AND changed < ? AND status <> 'running' ORDER BY changed LIMIT ?)",
+            (self._namespace, time.time() - ttl_s, _SWEPT_AT_ONCE),
+        )
 
 
 def _make_tables(db: sqlite3.Connection) -> None:
@@ -101,104 +286,21 @@ def _make_tables(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-def _claim(db: sqlite3.Connection, run_id: str, owner: str, *, take_over: bool, create: bool) -> StoredRun:
-    run = _load(db, run_id)
-    if run is None:
-        if not create:
-            raise UnknownRunError(f"there is no run {run_id!r} in the store")
-        run = StoredRun(run_id, 0, "", RunStatus.NEW, 0, b"", ())
-    elif run.status is RunStatus.RUNNING and not take_over:
-        raise RunActiveError(
-            f"run {run_id!r} is being run by {run.owner}: wait, or give take_over=True if that worker is gone"
-        )
-    db.execute("UPDATE epochs SET last = last + 1")
-    (epoch,) = db.execute("SELECT last FROM epochs").fetchone()
-    db.execute(
-        "INSERT INTO runs VALUES (?, ?, ?, ?, 0, x'') ON CONFLICT (run_id)"
-        " DO UPDATE SET epoch = excluded.epoch, owner = excluded.owner, status = excluded.status",
-        (run_id, epoch, owner, RunStatus.RUNNING.value),
-    )
-    return StoredRun(run_id, epoch, owner, run.status, run.head, run.head_mac, run.records, run.answers)
-
-
-def _append(
-    db: sqlite3.Connection,
-    run_id: str,
-    records: Sequence[Record],
-    *,
-    expected_head: int,
-    epoch: int,
-    status: RunStatus | None,
-) -> None:
-    last = records[-1] if records else None
-    changed = db.execute(
-        "UPDATE runs SET head = coalesce(?, head), head_mac = coalesce(?, head_mac), status = coalesce(?, status)"
-        " WHERE run_id = ? AND epoch = ? AND head = ?",
-        (
-            last and last.seq,
-            last and last.mac,
-            status and status.value,
-            run_id,
-            epoch,
-            expected_head,
-        ),
-    )
-    if not changed.rowcount:
-        raise FencedError(f"run {run_id!r} was taken over by another worker, or discarded: this one must stop")
-    try:
-        db.executemany(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
-            [(run_id, each.seq, each.epoch, each.kind, each.body, each.mac) for each in records],
-        )
-    except sqlite3.IntegrityError as error:
-        raise CorruptCheckpointError(f"run {run_id!r} has records behind its head {expected_head}") from error
-
-
-def _load(db: sqlite3.Connection, run_id: str) -> StoredRun | None:
-    row = db.execute("SELECT epoch, owner, status, head, head_mac FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-    if row is None:
-        return None
-    _check(run_id, row, (int, str, str, int, bytes))
-    epoch, owner, status, head, head_mac = row
-    rows = db.execute("SELECT seq, epoch, kind, body, mac FROM records WHERE run_id = ? ORDER BY seq", (run_id,))
-    records = tuple(Record(*_check(run_id, each, (int, int, str, bytes, bytes))) for each in rows)
-    rows = db.execute("SELECT interrupt_id, value FROM answers WHERE run_id = ?", (run_id,))
-    answers = dict(_check(run_id, each, (str, bytes)) for each in rows)
-    return StoredRun(run_id, epoch, owner, _status(run_id, status), head, head_mac, records, answers)
-
-
-def _answer(db: sqlite3.Connection, run_id: str, interrupt_id: str, value: bytes) -> None:
-    if db.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone() is None:
-        raise UnknownRunError(f"there is no run {run_id!r} in the store")
-    added = db.execute(
-        "INSERT INTO answers VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (run_id, interrupt_id, value),
-    )
-    if not added.rowcount:
-        raise AlreadyAnsweredError(f"interrupt {interrupt_id!r} of run {run_id!r} was answered before")
-
-
-def _list(db: sqlite3.Connection) -> list[RunSummary]:
-    rows = db.execute("SELECT run_id, status, owner, head FROM runs ORDER BY run_id")
-    return [RunSummary(run_id, _status(run_id, status), owner, head) for run_id, status, owner, head in rows]
-
-
-def _delete(db: sqlite3.Connection, run_id: str, epoch: int | None) -> None:
-    row = db.execute("SELECT epoch FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-    if row is not None and epoch is not None and row[0] != epoch:
-        raise FencedError(f"run {run_id!r} was taken over by another worker: this one must not delete it")
-    db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
-
-
-def _check(run_id: str, row: tuple[Any, ...], types: tuple[type, ...]) -> tuple[Any, ...]:
+def _checked(run_id: object, row: tuple[Any, ...], types: tuple[type, ...]) -> tuple[Any, ...]:
     """Return the row: SQLite keeps values of any type in any column, so that a damaged file may hold them."""
     if tuple(map(type, row)) != types:
         raise CorruptCheckpointError(f"run {run_id!r}: a row holds values of other types than were written")
     return row
 
 
-def _status(run_id: str, status: str) -> RunStatus:
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what may pass from what will not."""
     try:
-        return RunStatus(status)
-    except ValueError as error:
-        raise CorruptCheckpointError(f"run {run_id!r} has the unknown status {status!r}") from error
+        yield
+    except (OverloadedError, ConnectionFailedError) as error:
+        raise StoreUnavailableError(str(error)) from error
+    except OSError as error:
+        raise ComponentError(
+            f"there can be no file beside the SQLite file, for the lock of this worker: {error}"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,17 +24,23 @@ from eino.errors import (
     RunActiveError,
     UnknownRunError,
 )
+from eino.ext.stores.postgres import PostgresStore
 from eino.ext.stores.sqlite import SQLiteStore
 
-IDS = ["r", "x'; DROP TABLE runs; --", "ü/é/日本\u0000", " ", "R", "%"]
+IDS = ["r", "x'; DROP TABLE runs; --", "ü/é/日本", " ", "R", "%", "%s", "{0}"]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    store = SQLiteStore(tmp_path / "runs.db")
+    if request.param == "postgres":
+        store: Any = PostgresStore(
+            request.getfixturevalue("postgres_url"), schema=request.getfixturevalue("postgres_schema")
+        )
+    else:
+        store = SQLiteStore(tmp_path / "runs.db")
     yield store
     anyio.run(store.aclose)
 
@@ -106,26 +113,114 @@ async def test_a_delete_takes_records_and_answers_along(store: Any) -> None:
     assert (again.records, dict(again.answers), again.head_mac) == ((), {}, b"")
 
 
-async def test_a_worker_of_a_run_that_was_begun_anew_is_fenced(tmp_path: Path) -> None:
-    async with SQLiteStore(tmp_path / "runs.db") as store:
-        old = await claim(store)
-        await store.delete("r")
-        await claim(store)
-        with pytest.raises(FencedError):
-            await store.append("r", [record(1)], expected_head=0, epoch=old.epoch, status=None)
+async def test_a_worker_of_a_run_that_was_begun_anew_is_fenced(store: Any) -> None:
+    old = await claim(store)
+    await store.delete("r")
+    await claim(store)
+    with pytest.raises(FencedError):
+        await store.append("r", [record(1)], expected_head=0, epoch=old.epoch, status=None)
 
 
-def test_of_many_workers_one_wins(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
+    """Open another store of the same place."""
+    if request.param == "sqlite":
+        return lambda: SQLiteStore(tmp_path / "runs.db")
+    url, schema = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_schema")
+    return lambda: PostgresStore(url, schema=schema)
+
+
+def test_of_many_workers_one_wins(opened: Callable[[], Any]) -> None:
+    together = threading.Barrier(8, timeout=30)
+
     async def work(number: int) -> bool:
-        async with SQLiteStore(tmp_path / "runs.db") as store:
+        async with opened() as store:
             try:
                 await claim(store, owner=f"worker {number}")
             except RunActiveError:
                 return False
+            finally:
+                together.wait()  # a store that is closed has left its runs
             return True
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(lambda number: anyio.run(work, number), range(8))) == 1
+
+
+async def test_the_runs_of_a_worker_that_is_gone_are_free(opened: Callable[[], Any]) -> None:
+    async with opened() as first, opened() as second:
+        old = await claim(first, owner="first")
+        await claim(first, "other", owner="first")
+        with pytest.raises(RunActiveError) as refused:
+            await claim(second, owner="second")
+        assert refused.value.owner == "first"
+        await first.aclose()
+        new = await claim(second, owner="second")
+        assert new.status is RunStatus.RUNNING
+        assert new.epoch > old.epoch
+        with pytest.raises(FencedError):
+            await first.append("r", [record(1)], expected_head=0, epoch=old.epoch, status=None)
+        await claim(first, "mine", owner="first")  # it lives again, but has lost its runs
+        with pytest.raises(RunActiveError):
+            await claim(second, "mine", owner="second")
+        assert (await claim(second, "other", owner="second")).epoch > new.epoch
+
+
+async def test_a_run_is_taken_over_from_the_owner_who_is_named_only(store: Any) -> None:
+    await claim(store, owner="first")
+    with pytest.raises(RunActiveError, match="first"):
+        await claim(store, owner="second", take_over="zero")  # type: ignore[arg-type]
+    assert (await claim(store, owner="second", take_over="first")).status is RunStatus.RUNNING  # type: ignore[arg-type]
+
+
+async def test_namespaces_do_not_see_each_other(tmp_path: Path, postgres_url: str, postgres_schema: str) -> None:
+    def opened(kind: str, namespace: str) -> Any:
+        if kind == "sqlite":
+            return SQLiteStore(tmp_path / "runs.db", namespace=namespace)
+        return PostgresStore(postgres_url, schema=postgres_schema, namespace=namespace)
+
+    for kind in ("sqlite", "postgres"):
+        async with opened(kind, "ann") as ann, opened(kind, "bob") as bob:
+            run = await claim(ann)
+            await ann.append("r", [record(1, run.epoch)], expected_head=0, epoch=run.epoch, status=RunStatus.DONE)
+            await ann.answer("r", "ask", b"yes")
+            assert (ann.namespace, bob.namespace) == ("ann", "bob")
+            assert (await bob.load("r"), await bob.list()) == (None, [])
+            other = await claim(bob)
+            assert (other.status, other.records, dict(other.answers)) == (RunStatus.NEW, (), {})
+            await bob.delete("r")
+            assert (await ann.load("r")).head == 1
+
+
+async def test_what_is_over_its_time_is_deleted(tmp_path: Path, postgres_url: str, postgres_schema: str) -> None:
+    stores: list[Any] = [
+        MemoryStore(ttl_s=1e-9),
+        SQLiteStore(tmp_path / "runs.db", ttl_s=1e-9),
+        PostgresStore(postgres_url, schema=postgres_schema, ttl_s=1e-9),
+    ]
+    for store in stores:
+        for run_id, status in {"over": RunStatus.DONE, "asks": RunStatus.WAITING, "runs": None}.items():
+            run = await claim(store, run_id)
+            await store.append(run_id, [record(1)], expected_head=0, epoch=run.epoch, status=status)
+        await claim(store, "last")
+        assert [each.run_id for each in await store.list()] == ["last", "runs"]
+        if not isinstance(store, MemoryStore):
+            await store.aclose()
+
+
+@pytest.mark.parametrize("make", [MemoryStore, SQLiteStore, PostgresStore])
+@pytest.mark.parametrize("ttl_s", [0, -1.0, float("nan")])
+def test_a_time_that_is_none_is_refused(make: Any, ttl_s: float) -> None:
+    given = () if make is MemoryStore else ("postgresql:///test",)
+    with pytest.raises(BuildError, match="ttl_s="):
+        make(*given, ttl_s=ttl_s)
+
+
+async def test_a_list_tells_how_long_a_run_is_idle(store: Any) -> None:
+    run = await claim(store)
+    (first,) = await store.list()
+    assert (first.run_id, first.owner, first.epoch, first.head) == ("r", "me", run.epoch, 0)
+    assert 0 <= first.idle_s < 60
 
 
 DAMAGE = [
@@ -138,7 +233,7 @@ DAMAGE = [
     "DELETE FROM records WHERE seq = 1",
     "DELETE FROM records WHERE seq = 3",
     "DELETE FROM records",
-    "INSERT INTO records SELECT run_id, 4, epoch, kind, body, mac FROM records WHERE seq = 3",
+    "INSERT INTO records SELECT namespace, run_id, 4, epoch, kind, body, mac FROM records WHERE seq = 3",
     "UPDATE records SET body = (SELECT body FROM records AS other WHERE other.run_id = 'r' AND other.seq = 1)",
     "UPDATE runs SET head = 2",
     "UPDATE runs SET head_mac = x'00'",
@@ -172,7 +267,7 @@ async def test_records_behind_the_head_are_told(tmp_path: Path) -> None:
     async with SQLiteStore(path) as store:
         run = await claim(store)
         with sqlite3.connect(path) as db:
-            db.execute("INSERT INTO records VALUES ('r', 1, 1, 'x', x'', x'')")
+            db.execute("INSERT INTO records VALUES ('', 'r', 1, 1, 'x', x'', x'')")
         db.close()
         with pytest.raises(CorruptCheckpointError, match="behind its head 0"):
             await store.append("r", [record(1)], expected_head=0, epoch=run.epoch, status=RunStatus.DONE)
