@@ -14,7 +14,6 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from eino._tasks.threads import in_thread
 from eino.errors import (
-    AuthenticationError,
     BuildError,
     ComponentError,
     PermissionDeniedError,
@@ -144,8 +143,6 @@ class Connections:
             case PoolTimeout():
                 why = self._failure or f"all {self._max_connections} connections are in use: give max_connections="
                 return StoreUnavailableError(f"{text}; {why}")
-            case errors.InvalidAuthorizationSpecification():
-                return AuthenticationError(f"{text}; check user and password")
             case errors.InsufficientPrivilege():
                 return PermissionDeniedError(f"{text}; grant the user what it needs")
             case errors.DiskFull():

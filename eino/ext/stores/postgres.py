@@ -84,6 +84,8 @@ class PostgresStore:
     ) -> None:
         if not schema or "\0" in schema:
             raise BuildError(f"schema={schema!r}: name the schema that is to have the tables")
+        if "\0" in namespace:
+            raise BuildError(f"namespace={namespace!r}: PostgreSQL keeps no NUL character in a text")
         self._connections = Connections(url, max_connections=max_connections, timeout_s=timeout_s)
         self._worker = Worker(self._connections)
         self._tables = Tables(schema)
