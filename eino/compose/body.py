@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+import msgspec
 
 from eino.compose.signature import Signature, read_signature
 
@@ -15,8 +16,7 @@ ShapeKind = Literal["invoke", "stream", "collect", "transform"]
 """Value to value, value to stream, stream to value, stream to stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """One way to call a node."""
 
     call: Callable[..., Any]
@@ -64,18 +64,17 @@ class Shape:
         """Return the shape with call options filled in; later ones win, field by field."""
         if self.options is None:
             merged = functools.reduce(lambda below, over: below.merge(over), given)
-            return replace(self, call=functools.partial(_with_object, self.call, merged))
+            return msgspec.structs.replace(self, call=functools.partial(_with_object, self.call, merged))
         named = {name: value for each in given for name, value in each.items()}
         own = {name: value for name, value in named.items() if self.takes_any_option or name in self.options}
-        return replace(self, call=functools.partial(self.call, **own))
+        return msgspec.structs.replace(self, call=functools.partial(self.call, **own))
 
 
 def _with_object(call: Callable[..., Any], options: Any, value: Any) -> Any:
     return call(value, options)
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """What a node can do."""
 
     shapes: Mapping[ShapeKind, Shape]
@@ -96,5 +95,5 @@ class Body:
     """Whether a stream that it gives runs in the node's frame, with its errors carrying the node's path."""
     options_type: Any = None
     """For components: class of their options object; None if they take none."""
-    option_kinds: tuple[object, ...] = field(default=())
+    option_kinds: tuple[object, ...] = ()
     """Types under which call options reach it: `options={Lambda: ...}`."""

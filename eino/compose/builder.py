@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Generic, TypeVar, get_args
+
+from msgspec import structs
 
 from eino._run.retry import RetryPolicy
 from eino.compose.body import Body
@@ -127,7 +128,7 @@ def node_spec(key: str, body: Body | None, options: NodeOptions, *, state: Calla
     )
     pre = _handler(bare, options, "pre", state)
     post = _handler(bare, options, "post", state)
-    return bare if pre is None and post is None else replace(bare, pre=pre, post=post)
+    return bare if pre is None and post is None else structs.replace(bare, pre=pre, post=post)
 
 
 def _key_option(key: str, options: Mapping[str, Any], name: str) -> str | None:

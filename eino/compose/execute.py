@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 import anyio
+from msgspec import structs
 
 from eino._run.frame import GRAPH_LEVEL, Frame, NodeFrame, current, here
 from eino._run.ids import next_seq
@@ -111,10 +111,11 @@ class Execution:
             if observer is not None:
                 info = _info(frame, outer, plan.name if node_name is None else node_name, plan.kind)
                 value = _tell_start(observer, info, value, mode, frame)
-            settings = sort_options(plan, options) if options else _NOTHING
+            # Callbacks are dealt with above; a call that sets no more has nothing to sort.
+            settings = _NOTHING if not options or options.keys() == _ONLY_CALLBACKS else sort_options(plan, options)
             deadline_s = None if settings.timeout_s is None else now() + settings.timeout_s
-            if begun is None or begun.restored is None:
-                value = self._checked(value, mode)
+            if plan.input_check is not None and (begun is None or begun.restored is None):
+                value = converted(value, plan.input_check) if mode.on_stream else plan.input_check(value)
             result = await self._within(settings, frame, value, mode, begun)
             frame.node = GRAPH_LEVEL
             if observer is not None and info is not None:
@@ -140,12 +141,6 @@ class Execution:
                 begun.over()
             if frame.extra is not None and not delivered:
                 await _finish(frame.extra, failure)
-
-    def _checked(self, value: Any, mode: Mode) -> Any:
-        check = self._plan.input_check
-        if check is None:
-            return value
-        return converted(value, check) if mode.on_stream else check(value)
 
     async def _within(self, settings: Settings, frame: Frame, value: Any, mode: Mode, begun: Begun | None) -> Any:
         """Run the engine within the time-out of the call."""
@@ -174,7 +169,7 @@ class Execution:
         if settings.nodes or again:
             stages = list(self._plan.stages)
             for index in again:
-                stages[index] = compile_stage(replace(stages[index].spec, pre=None), self._plan.concat)
+                stages[index] = compile_stage(structs.replace(stages[index].spec, pre=None), self._plan.concat)
             for index, node in settings.nodes.items():
                 stages[index] = _with_settings(stages[index], node, self._plan)
             kind = _streamed if mode.on_stream else _plain if frame.observer is None else _observed
@@ -185,6 +180,7 @@ class Execution:
 
 
 _NOTHING = Settings()
+_ONLY_CALLBACKS = {"callbacks"}
 
 
 def _engine(plan: Plan) -> Engine:
@@ -253,7 +249,7 @@ def _with_settings(stage: Stage, settings: NodeSettings, plan: Plan) -> Stage:
         spec = spec.with_body(body.runnable.as_body(spec.name, settings.inner))
     elif body is not None and settings.options:
         shapes = {kind: shape.with_options(settings.options) for kind, shape in body.shapes.items()}
-        spec = spec.with_body(replace(body, shapes=shapes))
+        spec = spec.with_body(structs.replace(body, shapes=shapes))
     fresh = compile_stage(spec, plan.concat)
     return _heard_by(fresh, settings.handlers) if settings.handlers else fresh
 

@@ -58,13 +58,15 @@ class Lambda(Generic[I, O]):
             BuildError: If no function is given, one is not callable, its shape is not the one named, or the types
                 of several differ.
         """
-        given: dict[ShapeKind, Callable[..., Any] | None] = {
-            "invoke": invoke,
-            "stream": stream,
-            "collect": collect,
-            "transform": transform,
-        }
-        named = {kind: each for kind, each in given.items() if each is not None}
+        named: dict[ShapeKind, Callable[..., Any]] = {}
+        if invoke is not None:
+            named["invoke"] = invoke
+        if stream is not None:
+            named["stream"] = stream
+        if collect is not None:
+            named["collect"] = collect
+        if transform is not None:
+            named["transform"] = transform
         if function is not None:
             if named:
                 raise BuildError(
@@ -72,18 +74,19 @@ class Lambda(Generic[I, O]):
                     "give either one function, or functions by shape"
                 )
             signature = _signature(function)
-            signatures = {_kind(signature): signature}
-            named = dict.fromkeys(signatures, function)
+            kind = _kind(signature)
+            signatures = {kind: signature}
+            shapes = {kind: Shape.of(function, signature, threaded=threaded and _may_thread(signature))}
         elif named:
             signatures = {kind: _fitting(kind, each) for kind, each in named.items()}
+            shapes = {
+                kind: Shape.of(each, signatures[kind], threaded=threaded and _may_thread(signatures[kind]))
+                for kind, each in named.items()
+            }
         else:
             raise BuildError(
                 "needs to have at least one of four lambda types: invoke/stream/collect/transform, got none"
             )
-        shapes = {
-            kind: Shape.of(each, signatures[kind], threaded=_threads(threaded, signatures[kind]))
-            for kind, each in named.items()
-        }
         input_type, output_type = _one_type(signatures)
         self.body = Body(
             shapes=shapes,
@@ -139,8 +142,8 @@ def _fitting(kind: ShapeKind, function: Any) -> Signature:
     return signature
 
 
-def _threads(threaded: bool, signature: Signature) -> bool:
-    return threaded and not signature.is_coroutine and (signature.is_sync_generator or not signature.gives_stream)
+def _may_thread(signature: Signature) -> bool:
+    return not signature.is_coroutine and (signature.is_sync_generator or not signature.gives_stream)
 
 
 def _one_type(signatures: dict[ShapeKind, Signature]) -> tuple[Any, Any]:

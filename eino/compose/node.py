@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
+
+import msgspec
 
 from eino._run.retry import RetryPolicy
 from eino.compose.body import Body
@@ -42,8 +43,7 @@ class NodeOptions(TypedDict, total=False):
     """What repeating the node means; used by durable runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateHandler:
+class StateHandler(msgspec.Struct, frozen=True):
     """A function on a value or stream, and the state of the graph."""
 
     function: Callable[..., Any]
@@ -51,8 +51,7 @@ class StateHandler:
     on_stream: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NodeSpec:
+class NodeSpec(msgspec.Struct, frozen=True):
     """One node of a graph that is being built."""
 
     key: str
@@ -87,4 +86,4 @@ class NodeSpec:
 
     def with_body(self, body: Body) -> NodeSpec:
         """Return the same node with another body: a graph that has been compiled."""
-        return replace(self, body=body)
+        return msgspec.structs.replace(self, body=body)

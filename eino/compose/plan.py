@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from eino.compose.branch import Branch
 from eino.compose.durable import Durable
 from eino.compose.input_maker import InputMaker
@@ -26,8 +28,7 @@ done or skipped (DAG)."""
 Convert = Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True):
     """A way of data from one node to another."""
 
     target: int
@@ -37,8 +38,7 @@ class Edge:
     """The same for a reader."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedBranch:
+class PlannedBranch(msgspec.Struct, frozen=True):
     """A branch with its ends as edges."""
 
     branch: Branch
@@ -54,8 +54,7 @@ class PlannedBranch:
     """Whether the chosen nodes get the value; in a workflow they do not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Routes:
+class Routes(msgspec.Struct, frozen=True):
     """Where the output of a node goes."""
 
     data: tuple[Edge, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, get_origin, is_typeddict
+from typing import Any, Final, TypedDict, get_origin, is_typeddict
 
 from eino.compose.binding import converted
 from eino.compose.checks import Fit, assignable, checker, normalise, type_text
@@ -68,6 +68,9 @@ class CompileOptions(TypedDict, total=False):
     raises."""
 
 
+_NO_MAPPINGS: Final = (Any, str, int, list)
+"""Types that many nodes take; known not to be mappings without a closer look."""
+
 _NAMES = frozenset(CompileOptions.__annotations__)
 
 
@@ -95,7 +98,7 @@ def compile_graph(
     if trigger == "all":
         _refuse_loops(controlled)
     planner = _Planner(topology, table, list(specs))
-    stages = tuple(compile_stage(spec, graph._concat) for spec in specs.values())
+    stages = tuple([compile_stage(spec, graph._concat) for spec in specs.values()])
     plan = Plan(
         name=options.get("name", ""),
         kind=graph.kind,
@@ -108,12 +111,12 @@ def compile_graph(
         concat=graph._concat,
         merge=graph._merge,
         start=planner.routes(START),
-        routes=tuple(planner.routes(key) for key in specs),
-        control_before=tuple(planner.control_before(key) for key in (*specs, END)),
-        data_before=tuple(planner.data_before(key) for key in (*specs, END)),
+        routes=tuple([planner.routes(key) for key in specs]),
+        control_before=tuple([planner.control_before(key) for key in (*specs, END)]),
+        data_before=tuple([planner.data_before(key) for key in (*specs, END)]),
         named_fan_in=_named_fan_in(options, specs),
-        makers=tuple(planner.maker(key) for key in (*specs, END)),
-        empty=tuple(planner.empty(key) for key in (*specs, END)),
+        makers=tuple([planner.maker(key) for key in (*specs, END)]),
+        empty=tuple([planner.empty(key) for key in (*specs, END)]),
         input_check=_input_check(graph),
         durable=durable_of(options, specs, graph._state),
     )
@@ -258,18 +261,23 @@ class _Planner:
     def routes(self, key: str) -> Routes:
         """Return where the output of a node goes."""
         return Routes(
-            data=tuple(self._edge(key, edge.target) for edge in self._data.get(key, ())),
-            control=tuple(self._index[target] for target in self._control_to.get(key, ())),
-            branches=tuple(self._branch(placed) for placed in self._branches.get(key, ())),
+            data=tuple([self._edge(key, edge.target) for edge in self._data.get(key, ())]),
+            control=tuple([self._index[target] for target in self._control_to.get(key, ())]),
+            branches=tuple([self._branch(placed) for placed in self._branches.get(key, ())]),
         )
 
     def control_before(self, key: str) -> tuple[int, ...]:
         """Return the nodes that let `key` run, each once."""
-        return tuple(dict.fromkeys(self._index[source] for source in self._control_from.get(key, ())))
+        return self._indices(self._control_from.get(key, ()))
 
     def data_before(self, key: str) -> tuple[int, ...]:
         """Return the nodes that give `key` data, each once, in the order in which the edges were added."""
-        return tuple(dict.fromkeys(self._index[source] for source in self._data_from.get(key, ())))
+        return self._indices(self._data_from.get(key, ()))
+
+    def _indices(self, keys: Sequence[str]) -> tuple[int, ...]:
+        if len(keys) == 1:  # nearly always
+            return (self._index[keys[0]],)
+        return tuple(dict.fromkeys([self._index[key] for key in keys]))
 
     def maker(self, key: str) -> InputMaker | None:
         """Return what makes the input of a node, where that is more than a merge."""
@@ -279,6 +287,8 @@ class _Planner:
     def empty(self, key: str) -> Any:
         """Return what a node gets when nothing has a value for it: an empty dict for mappings, else None."""
         annotation = normalise(self._table.input_type(key))
+        if annotation in _NO_MAPPINGS:
+            return None
         origin = get_origin(annotation) or annotation
         is_mapping = is_typeddict(annotation) or (isinstance(origin, type) and issubclass(origin, Mapping))
         return {} if is_mapping else None

@@ -63,7 +63,6 @@ class NodeSettings:
 class Settings:
     """What a call sets for one level."""
 
-    callbacks: tuple[Handler, ...] = ()
     max_steps: int | None = None
     timeout_s: float | None = None
     nodes: dict[int, NodeSettings] = field(default_factory=dict)
@@ -78,15 +77,13 @@ def sort_options(plan: Plan, given: Mapping[str, Any]) -> Settings:
     wrong = sorted(set(given) - _NAMES - CALL_OPTIONS)
     if wrong:
         raise RunError(f"unknown call option {wrong[0]!r}; the call options are {', '.join(sorted(_NAMES))}")
-    settings = Settings(callbacks=tuple(given.get("callbacks") or ()), timeout_s=given.get("timeout_s"))
+    settings = Settings(timeout_s=given.get("timeout_s"))
     timeout_s = settings.timeout_s
     if timeout_s is not None and not (isinstance(timeout_s, (int, float)) and timeout_s > 0):
         raise RunError(f"timeout_s={timeout_s!r} must be above 0 seconds")
     for name in ("options", "node_callbacks"):
         if not isinstance(given.get(name) or {}, Mapping):
             raise RunError(f"{name}={given[name]!r:.200} must be a mapping, by node key or path")
-    if len(given) == 1 and "callbacks" in given:
-        return settings  # all else is asked node by node
     _sort_component_options(plan, given.get("options") or {}, settings)
     for path, handlers in (given.get("node_callbacks") or {}).items():
         node, rest = _designated(plan, path, settings)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from eino.compose.branch import Branch
 from eino.compose.input_maker import InputMaker
 from eino.compose.node import NodeSpec
@@ -12,23 +14,21 @@ from eino.compose.node import NodeSpec
 __all__ = ["DataEdge", "PlacedBranch", "Topology"]
 
 
-@dataclass(frozen=True, slots=True)
-class DataEdge:
+class DataEdge(msgspec.Struct, frozen=True):
     """A way of data between two nodes, by key."""
 
     source: str
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedBranch:
+class PlacedBranch(msgspec.Struct, frozen=True):
     """A branch behind a node."""
 
     source: str
     branch: Branch
     passes_data: bool = True
     """Whether the chosen nodes get what the condition saw."""
-    targets: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Keys of the nodes that the branch's ends stand for, where they differ."""
 
     def target(self, end: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from eino.compose.checks import Fit, assignable, type_text
 from eino.errors import BuildError
@@ -22,8 +23,7 @@ class _Unknown:
 UNKNOWN: Final = _Unknown()
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeTypes:
+class EdgeTypes(msgspec.Struct, frozen=True):
     """One use of a node's output: by another node, or by a branch condition."""
 
     source: str
