@@ -9,24 +9,31 @@ if TYPE_CHECKING:
     from eino_harness._abenchmark import AsyncBenchmark, Comparison
     from eino_harness._leak_hooks import LeakCheck
     from eino_harness.errors import LeakError, NetworkBlockedError, UnawaitedCoroutineError
+    from eino_harness.laws import LawReport, LawsBrokenError, check_graph
 
 _HOMES: Final = {
     "AsyncBenchmark": "_abenchmark",
     "Comparison": "_abenchmark",
+    "LawReport": "laws",
+    "LawsBrokenError": "laws",
     "LeakCheck": "_leak_hooks",
     "LeakError": "errors",
     "NetworkBlockedError": "errors",
     "UnawaitedCoroutineError": "errors",
+    "check_graph": "laws",
 }
 """The module of this package that each public name lives in."""
 
 __all__ = [
     "AsyncBenchmark",
     "Comparison",
+    "LawReport",
+    "LawsBrokenError",
     "LeakCheck",
     "LeakError",
     "NetworkBlockedError",
     "UnawaitedCoroutineError",
+    "check_graph",
 ]
 
 
