@@ -5,39 +5,30 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
-import ssl
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
-import anyio
 from msgspec import UNSET
 
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
 from eino.components.structured_output import StructuredOutput
-from eino.errors import (
-    BuildError,
-    ComponentError,
-    ConnectionFailedError,
-    InvalidRequestError,
-    MissingExtraError,
-    RequestTimeoutError,
-)
+from eino.errors import BuildError, InvalidRequestError, MissingExtraError
 from eino.ext.models._http_body import ResponseBody, drain
 from eino.ext.models._openai_answer import ANNOTATIONS, REFUSAL, REQUEST_ID, read_answer
 from eino.ext.models._openai_client import Clients
-from eino.ext.models._openai_errors import Place, scrub, status_error
+from eino.ext.models._openai_errors import Place
 from eino.ext.models._openai_format import response_format
 from eino.ext.models._openai_reasoning import REASONING_DETAILS
 from eino.ext.models._openai_request import JSON, Dialect, request_body
 from eino.ext.models._openai_stream import StreamDecoder
+from eino.ext.models._sdk_failures import broken, failure, transport_errors
 from eino.schema.message import Message
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import APIError, AsyncOpenAI
+    from openai import AsyncOpenAI
 
 if importlib.util.find_spec("openai") is None:
     raise MissingExtraError(
@@ -246,11 +237,13 @@ class OpenAIChatModel:
             ConnectionFailedError: If the server cannot be reached, or the connection broke.
             InvalidResponseError: If what came back is no answer.
         """
+        import openai
+
         place, body = self._request(messages, options, stream=False)
         try:
             response = await self._completions().with_raw_response.create(**body)
-        except _sdk_errors() as error:
-            raise _failure(error, place) from error
+        except openai.APIError as error:
+            raise failure(error, place, openai) from error
         return read_answer(response.content, place, response.headers.get("content-type", ""))
 
     async def stream(
@@ -264,6 +257,8 @@ class OpenAIChatModel:
                 error or sends what is no answer, or it stops before the model had finished. `partial` holds what
                 had arrived.
         """
+        import openai
+
         place, body = self._request(messages, options, stream=True)
         try:
             async with self._completions().with_streaming_response.create(**body) as response:
@@ -276,12 +271,12 @@ class OpenAIChatModel:
                             if decoder.done:
                                 await drain(pieces)
                                 break
-                    except _transport_errors() as error:
-                        raise _broken(error, decoder, place) from error
+                    except transport_errors() as error:
+                        raise broken(error, decoder, place) from error
                 for message in decoder.end():
                     yield message
-        except _sdk_errors() as error:
-            raise _failure(error, place) from error
+        except openai.APIError as error:
+            raise failure(error, place, openai) from error
 
     def _completions(self) -> Any:
         return self._clients.get().chat.completions
@@ -323,53 +318,3 @@ def _without_bearer(headers: Mapping[str, Any]) -> dict[str, Any]:
     from openai import Omit
 
     return {**headers, "Authorization": Omit()}
-
-
-def _sdk_errors() -> type[APIError]:
-    from openai import APIError
-
-    return APIError
-
-
-def _transport_errors() -> tuple[type[Exception], ...]:
-    """Return what reading a response can raise, for the HTTP library of the SDK and the one that a caller may bring."""
-    import httpx2
-
-    errors = (httpx2.RequestError, ssl.SSLError, anyio.EndOfStream)
-    legacy = sys.modules.get("httpx")
-    return errors if legacy is None else (*errors, legacy.RequestError)
-
-
-def _failure(error: APIError, place: Place) -> ComponentError:
-    """Return the error of eino for one of the SDK, whose own texts are cleared of the key."""
-    from openai import APIConnectionError, APIStatusError, APITimeoutError
-
-    error.message = scrub(error.message, place.secrets)
-    error.args = (error.message,)
-    if isinstance(error, APIStatusError):
-        body = error.body if error.body is not None else error.response.text
-        return status_error(error.status_code, error.response.headers, body, place)
-    if isinstance(error, APITimeoutError):
-        return RequestTimeoutError(f"{place} did not answer in time; raise timeout_s= or try again")
-    cause = error.__cause__
-    why = scrub(_words(cause) if isinstance(cause, Exception) else error.message, place.secrets)
-    if isinstance(error, APIConnectionError):
-        return ConnectionFailedError(f"the connection to {place} failed: {why}; check base_url= and the network")
-    return ComponentError(f"the SDK failed for {place}: {why}")
-
-
-def _broken(error: Exception, decoder: StreamDecoder, place: Place) -> ComponentError:
-    """Return the error for a connection that failed while the answer was read."""
-    why = _words(error)
-    if decoder.started:
-        return decoder.broken(why)
-    if "Timeout" in type(error).__name__:
-        return RequestTimeoutError(
-            f"{place} fell silent before its answer began ({why}); raise timeout_s= or try again"
-        )
-    return ConnectionFailedError(f"the connection to {place} broke before an answer began: {why}; try again")
-
-
-def _words(error: Exception) -> str:
-    """Return the name of an error and its text, if it has one."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
