@@ -58,6 +58,8 @@ _FILTER_CODES: Final = frozenset(
         "content_filtered",
     }
 )
+_FILTER_WORDS: Final = re.compile(r"blocked by (?:our |the )?content filter", re.IGNORECASE)
+"""How Anthropic says it, under the type of any invalid request."""
 _TOO_LONG_CODES: Final = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
 _BY_CODE: Final[Mapping[str, int]] = {
     "invalid_api_key": 401,
@@ -77,6 +79,9 @@ _BY_CODE: Final[Mapping[str, int]] = {
     "overloaded": 529,
     "service_unavailable": 503,
     "timeout": 504,
+    "timeout_error": 504,
+    "billing_error": 402,
+    "request_too_large": 413,
     "server_error": 500,
     "internal_error": 500,
     "internal_server_error": 500,
@@ -112,6 +117,8 @@ class Problem:
     """Whether a content filter refused."""
     too_long: bool = False
     """Whether the prompt is too long for the model."""
+    bad_key: bool = False
+    """Whether the key is not accepted, whatever the status says."""
     retry_after_s: float | None = None
     """How long the body asks to wait, in seconds; the headers may ask for more."""
 
@@ -151,7 +158,7 @@ def problem_error(status: int, problem: Problem, place: Place, headers: Mapping[
         return ContentFilterError(f"{text}; change the prompt")
     if status in (400, 413, 422) and _too_long(problem):
         return ContextLengthError(f"{text}; shorten the messages or lower max_tokens")
-    if status == 401:
+    if status == 401 or problem.bad_key:
         return AuthenticationError(f"{text}; {place.key_hint}")
     waits = [wait for wait in (seconds_to_wait(headers), problem.retry_after_s) if wait is not None]
     retry_after_s = max(waits, default=None)
@@ -191,7 +198,7 @@ def _text(status: int, problem: Problem, place: Place, headers: Mapping[str, str
         marks.append(f"code {problem.code!r}")
     if problem.kind:
         marks.append(f"type {problem.kind!r}")
-    if request_id := headers.get("x-request-id"):
+    if request_id := headers.get("x-request-id") or headers.get("request-id"):
         marks.append(f"request id {request_id!r}")
     said = scrub(problem.text[:SHOWN_CHARS].strip(), place.secrets) or "no message"
     return f"{place} answered with an error ({', '.join(marks)}): {said}"
@@ -248,6 +255,7 @@ def _filtered(error: Mapping[str, Any]) -> bool:
     inner, metadata = error.get("innererror"), error.get("metadata")
     codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, dict) else None]
     named = any(isinstance(code, str) and code.lower() in _FILTER_CODES for code in codes)
+    named = named or bool(_FILTER_WORDS.search(str(error.get("message"))))
     return named or (isinstance(metadata, dict) and "flagged_input" in metadata)
 
 
