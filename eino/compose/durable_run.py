@@ -281,9 +281,12 @@ async def _opened(plan: Plan, value: Any, mode: Mode, options: Mapping[str, Any]
     session.journal = await Journal.open(
         durable.store, write_id, take_over=take_over, create=is_new or stored is not None
     )
+    entries, answers = (stored or session.journal).entries, dict((stored or session.journal).answers)
+    is_over = options.get("force_new_run") or any(entry.kind == "end" for entry in entries)
+    if is_over and (resume or value is MISSING):
+        await shielded(session.journal.give_back)
+        raise UnknownRunError(f"run {read_id!r} is over: there is nothing to resume; give an input to begin one")
     try:
-        entries, answers = (stored or session.journal).entries, dict((stored or session.journal).answers)
-        is_over = options.get("force_new_run") or any(entry.kind == "end" for entry in entries)
         if is_over or stored is not None:
             await session.journal.delete()
             session.journal = await Journal.open(durable.store, write_id, take_over=take_over)
@@ -291,8 +294,6 @@ async def _opened(plan: Plan, value: Any, mode: Mode, options: Mapping[str, Any]
             session.fold(entries)
             session.levels = checked_levels(write_id, plan, session.shape, session.levels) if session.resumed else {}
             await session.answer(resume, answers)
-        elif resume:
-            raise UnknownRunError(f"run {read_id!r} is done: there is nothing to resume")
         return session, await _begun(session, plan, value, mode, copied=stored is not None)
     except BaseException:
         await shielded(partial(session.broken_off, "waiting" if session.points else "failed"))

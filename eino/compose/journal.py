@@ -6,11 +6,12 @@ import hashlib
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from eino.compose.store import CheckpointStore, Record, RunStatus, StoredRun
-from eino.errors import CorruptCheckpointError
+from eino.errors import CorruptCheckpointError, EinoError
 from eino.schema.codec import Codec
 
 __all__ = ["Entry", "Journal"]
@@ -54,7 +55,12 @@ class Journal:
             UnknownRunError: If there is none and `create` is false.
             CorruptCheckpointError: If what is stored is not what was written.
         """
-        return cls(store, await store.claim(run_id, _owner(), take_over=take_over, create=create))
+        run = await store.claim(run_id, _owner(), take_over=take_over, create=create)
+        try:
+            return cls(store, run)
+        except Exception:
+            await _give_back(store, run)
+            raise
 
     @classmethod
     async def peek(cls, store: CheckpointStore, run_id: str) -> Self | None:
@@ -90,6 +96,17 @@ class Journal:
         """
         await self._store.answer(self.run_id, interrupt_id, _CODEC.encode(value))
 
+    async def give_back(self) -> None:
+        """Leave the run as it was before it was claimed.
+
+        Raises:
+            FencedError: If another worker claimed it since.
+        """
+        if self.status is RunStatus.NEW:
+            await self.delete()
+        else:
+            await self._store.append(self.run_id, (), expected_head=self._head, epoch=self.epoch, status=self.status)
+
     async def delete(self) -> None:
         """Remove the run.
 
@@ -97,6 +114,12 @@ class Journal:
             FencedError: If another worker claimed it since.
         """
         await self._store.delete(self.run_id, epoch=self.epoch)
+
+
+async def _give_back(store: CheckpointStore, run: StoredRun) -> None:
+    """Leave a run that cannot be read as it was: whoever mends it must not find it taken."""
+    with suppress(EinoError):  # the caller hears of the damage
+        await store.append(run.run_id, (), expected_head=run.head, epoch=run.epoch, status=run.status)
 
 
 def _entries(run: StoredRun) -> tuple[Entry, ...]:

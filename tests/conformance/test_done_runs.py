@@ -1,0 +1,77 @@
+"""A run that is done and kept stays as it is, whoever comes late to resume it; so does one that cannot be read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from eino import END, START, Graph, GraphInterrupt, MemoryStore, Runnable, interrupt
+from eino.compose.store import RunStatus, StoredRun
+from eino.errors import CorruptCheckpointError, UnknownRunError
+
+
+async def ask(text: str) -> str:
+    return f"{text} {interrupt('well?')}"
+
+
+def asking(store: MemoryStore) -> Runnable[str, str]:
+    graph = Graph[str, str]().add_lambda_node("ask", ask).add_edge(START, "ask").add_edge("ask", END)
+    return graph.compile(name="g", checkpoint_store=store, keep=True)
+
+
+async def stopped(runnable: Runnable[str, str]) -> str:
+    with pytest.raises(GraphInterrupt) as stop:
+        await runnable.invoke("x", checkpoint_id="r")
+    return stop.value.contexts[0].id
+
+
+async def found(store: MemoryStore) -> StoredRun:
+    run = await store.load("r")
+    assert run is not None
+    return run
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"resume": {"the question": "no"}}, id="an answer"),
+        pytest.param({}, id="no input"),
+        pytest.param({"force_new_run": True}, id="forced without an input"),
+    ],
+)
+async def test_a_late_call_leaves_a_run_that_is_done(options: dict[str, Any]) -> None:
+    """The kept history is not discarded by a call that is refused."""
+    store = MemoryStore()
+    runnable = asking(store)
+    question = await stopped(runnable)
+    assert await runnable.invoke(checkpoint_id="r", resume={question: "yes"}) == "x yes"
+    before = await found(store)
+
+    with pytest.raises(UnknownRunError, match="'r' is over: there is nothing to resume; give an input to begin one"):
+        await runnable.invoke(checkpoint_id="r", **options)
+
+    after = await found(store)
+    assert (after.status, after.records) == (RunStatus.DONE, before.records)
+    assert await stopped(runnable) != question  # an input begins it anew
+
+
+class DamagedStore(MemoryStore):
+    """A store that gives its runs out with a head that does not fit."""
+
+    async def claim(self, run_id: str, owner: str, *, take_over: bool | str, create: bool) -> StoredRun:
+        run = await super().claim(run_id, owner, take_over=take_over, create=create)
+        return replace(run, head_mac=b"x" * 32) if run.head else run
+
+
+async def test_a_damaged_run_is_given_back() -> None:
+    """Whoever mends it can go on with it: the refused call does not keep it."""
+    store = DamagedStore()
+    runnable = asking(store)
+    question = await stopped(runnable)
+
+    with pytest.raises(CorruptCheckpointError):
+        await runnable.invoke(checkpoint_id="r", resume={question: "yes"})
+
+    assert (await found(store)).status is RunStatus.WAITING
