@@ -61,6 +61,10 @@ _FILTER_CODES: Final = frozenset(
 _FILTER_WORDS: Final = re.compile(r"blocked by (?:our |the )?content filter", re.IGNORECASE)
 """How Anthropic says it, under the type of any invalid request."""
 _TOO_LONG_CODES: Final = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
+_SPENT_CODES: Final = frozenset(
+    {"insufficient_quota", "contract_spend_limit_reached", "enforced_spend_limit_reached"}  # the latter: Anthropic
+)
+"""Why a request is refused as one too many, although waiting will not help."""
 _BY_CODE: Final[Mapping[str, int]] = {
     "invalid_api_key": 401,
     "authentication_error": 401,
@@ -184,7 +188,7 @@ _OTHERWISE: Final[tuple[tuple[Callable[[str], ComponentError], str], ...]] = (
 
 
 def _rate_limit(text: str, problem: Problem, retry_after_s: float | None) -> RateLimitError:
-    if "insufficient_quota" in (problem.code, problem.kind):
+    if not _SPENT_CODES.isdisjoint((problem.code, problem.kind)):
         error = RateLimitError(f"{text}; the account's quota is used up: see its plan and billing")
         error.retryable = False
         return error
@@ -243,7 +247,8 @@ def _problem(body: object) -> Problem:
     error = body.get("error", body)
     if not isinstance(error, dict):
         return Problem(str(error), _word(body.get("code")), _word(body.get("type")))
-    code = error.get("code")
+    details = error.get("details")  # Anthropic
+    code = error.get("code") or (details.get("error_code") if isinstance(details, dict) else None)
     text = error.get("message") or error.get("detail") or error.get("msg") or ""
     status = code if isinstance(code, int) and 400 <= code < 600 else 0
     kind = _word(error.get("type"))
