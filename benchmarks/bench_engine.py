@@ -76,6 +76,7 @@ def task_group_of(width: int, node: Callable[[int], Coroutine[Any, Any, int]] = 
     return fan
 
 
+@pytest.mark.instructions
 @pytest.mark.workload("W1", "invoke a chain of 10 trivial nodes", goal_us=2.0, goal_ratio=3.0, gate_ratio=4.5)
 def test_w1_chain_of_10(abenchmark):
     """What does one more node cost?
@@ -88,6 +89,7 @@ def test_w1_chain_of_10(abenchmark):
     assert done.subject == done.floor == 11
 
 
+@pytest.mark.instructions
 @pytest.mark.workload("W1b", "invoke a chain of 50 trivial nodes", goal_us=6.5, goal_ratio=2.0, gate_ratio=3.0)
 def test_w1b_chain_of_50(abenchmark):
     """What is left of the fixed cost in a long chain?"""
@@ -99,6 +101,7 @@ def test_w1b_chain_of_50(abenchmark):
 FAN_GATE = 3.5 if sys.version_info >= (3, 12) else 4.0
 
 
+@pytest.mark.instructions
 @pytest.mark.workload("W2", "DAG: 1, then 8 beside each other, then a join", goal_us=20.0, gate_ratio=FAN_GATE)
 def test_w2_fan_of_8(abenchmark):
     """What do parallel nodes cost that never wait? The floor is `asyncio.TaskGroup`."""
@@ -115,6 +118,7 @@ def test_w2b_fan_of_8_that_waits(abenchmark):
     assert done.subject == done.floor == 24
 
 
+@pytest.mark.instructions
 @pytest.mark.workload("W3", "Pregel loop of 100 rounds, one branch", goal_us=35.0, goal_ratio=2.5, gate_ratio=3.5)
 def test_w3_loop_of_100_rounds(abenchmark):
     """What does a round of a loop cost: a node and a decision?"""
@@ -167,6 +171,7 @@ def test_w4_three_transforms(abenchmark, bound):
     assert done.subject == done.floor == sum(range(3, CHUNKS + 3))
 
 
+@pytest.mark.instructions
 @pytest.mark.workload("W9", "build and compile the 10-node chain", goal_us=100.0)
 def test_w9_build_and_compile(abenchmark):
     """What does it cost to make a chain, types read and checked?"""
@@ -192,6 +197,7 @@ class Deaf(Handler):
         pass
 
 
+@pytest.mark.instructions
 @pytest.mark.workload("W10", "W1 with one no-op handler for every timing", goal_us=8.0, gate_ratio=14.0)
 def test_w10_chain_with_a_handler(abenchmark):
     """What does it cost to be listened to? The floor calls two functions around each node and around the run."""

@@ -32,6 +32,7 @@ _MARKERS = (
     "cassette(file=None, **options): answer this test's HTTP requests from a recorded file (options of use_cassette).",
     "allow_leaks(reason): this test may leave tasks, generators, threads and sockets behind.",
     "allow_network(hosts=None): this test may reach these hosts, or any if none are named.",
+    "instructions(calls=100): this benchmark counts for `eino-harness instructions`, over so many calls.",
     "workload(id, work, variant=, role=, unit=, per=, goal_us=, goal_ratio=, gate_ratio=): what a benchmark measures.",
 )
 
@@ -267,6 +268,12 @@ def abenchmark(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[Async
 
     Other loops: `@pytest.mark.parametrize("abenchmark", ["asyncio", "uvloop", "trio"], indirect=True)`.
     """
+    if request.config.pluginmanager.hasplugin("eino_harness.bench.counting"):
+        from eino_harness.bench.counting import open_counted
+
+        with open_counted(request, benchmark) as counted:
+            yield cast("AsyncBenchmark", counted)
+        return
     from eino_harness._abenchmark import open_benchmark
 
     with open_benchmark(request, benchmark) as opened:
