@@ -98,7 +98,7 @@ def test_w1b_chain_of_50(abenchmark):
     assert done.subject == done.floor == 51
 
 
-FAN_GATE = 3.5 if sys.version_info >= (3, 12) else 4.0
+FAN_GATE = 1.4 if sys.version_info >= (3, 12) else 2.2
 
 
 @pytest.mark.instructions
@@ -110,7 +110,7 @@ def test_w2_fan_of_8(abenchmark):
     assert done.subject == done.floor == 24
 
 
-@pytest.mark.workload("W2b", "W2, and each of the 8 waits once", goal_ratio=1.3, gate_ratio=3.0)
+@pytest.mark.workload("W2b", "W2, and each of the 8 waits once", goal_ratio=1.3, gate_ratio=2.0)
 def test_w2b_fan_of_8_that_waits(abenchmark):
     """What do parallel nodes cost that do wait?"""
     graph, floor = fan_of(8, one_more_later), task_group_of(8, one_more_later)
@@ -152,7 +152,7 @@ async def plus_one(stream: AsyncIterator[int]) -> AsyncIterator[int]:
         yield number + 1
 
 
-@pytest.mark.workload("W4", "stream 1000 chunks through 3 transforms", unit="us/chunk", per=CHUNKS, gate_ratio=14.0)
+@pytest.mark.workload("W4", "stream 1000 chunks through 3 transforms", unit="us/chunk", per=CHUNKS, gate_ratio=9.0)
 @pytest.mark.parametrize("bound", [pytest.param(True, id="bound"), pytest.param(False, id="unbound")])
 def test_w4_three_transforms(abenchmark, bound):
     """What does a chunk cost on its way through three nodes? Goals: 2.5 us bound, 0.6 us unbound."""
@@ -198,7 +198,7 @@ class Deaf(Handler):
 
 
 @pytest.mark.instructions
-@pytest.mark.workload("W10", "W1 with one no-op handler for every timing", goal_us=8.0, gate_ratio=14.0)
+@pytest.mark.workload("W10", "W1 with one no-op handler for every timing", goal_us=8.0, gate_ratio=10.0)
 def test_w10_chain_with_a_handler(abenchmark):
     """What does it cost to be listened to? The floor calls two functions around each node and around the run."""
     chain, line, handler = chain_of(10), line_of(10), Deaf()
