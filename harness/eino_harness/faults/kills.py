@@ -13,7 +13,7 @@ from eino_harness.faults.process import HangError
 from eino_harness.faults.site import Outcome, Site, Sizes
 from eino_harness.faults.workload import EFFECTS
 
-__all__ = ["kill_at_points", "kill_at_random"]
+__all__ = ["kill_at_points", "kill_at_random", "passages_of"]
 
 _PAUSE_S: Final = 0.004
 """Longest pause of each effect: about as long as a commit, so that kills hit effects and commits alike."""
@@ -65,7 +65,7 @@ def _killed_run(site: Site, outcome: Outcome, trial: int, span_s: float) -> None
     for life in range(1, kills + 2):
         moment_s = random.uniform(0, span_s) if life <= kills else None
         finished[life] = _finished(site, outcome, trial, run_id)
-        worker = site.pool.start(site.job(run_id, life, pause_s=_PAUSE_S))
+        worker = site.pool.start(site.job(run_id, life, pause_s=_PAUSE_S, take_over=bool(trial % 2)))
         try:
             site.pool.wait_ready(worker)
             if moment_s is not None and not site.pool.ended_within(worker, moment_s):
@@ -105,7 +105,7 @@ def _judge(site: Site, outcome: Outcome, trial: int, run_id: str, finished: dict
 def kill_at_points(site: Site, sizes: Sizes) -> Outcome:
     """Kill a worker at each passage of each labelled point, and let another one end the run."""
     outcome = Outcome("points", site.store)
-    faults = list(_faults(site, sizes, outcome))
+    faults = list(passages_of(site, sizes, outcome))
     outcome.facts["labels"] = sorted({label for label, _ in faults})
     for trial in sizes.trials(len(faults)):
         label, nth = faults[trial]
@@ -128,7 +128,7 @@ def kill_at_points(site: Site, sizes: Sizes) -> Outcome:
     return outcome
 
 
-def _faults(site: Site, sizes: Sizes, outcome: Outcome) -> Iterator[tuple[str, int]]:
+def passages_of(site: Site, sizes: Sizes, outcome: Outcome) -> Iterator[tuple[str, int]]:
     """Return each point with the number of its passage, as an undisturbed run passes them."""
     site.run(site.job("census"), outcome, 0)
     counts = of_kind(site.ledger("census").lines(), "points")

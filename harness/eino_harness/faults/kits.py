@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from eino.compose.store import CheckpointStore
+from eino.errors import MissingExtraError
 
-__all__ = ["KITS", "TABLES", "RowAccess", "Rows", "SQLiteKit", "StoreKit", "kit_of"]
+__all__ = ["KITS", "POSTGRES_VARIABLE", "TABLES", "PostgresKit", "RowAccess", "Rows", "SQLiteKit", "StoreKit", "kit_of", "names_of"]
 
 TABLES: Final = ("runs", "records", "answers")
 """The tables of a store in a database; each has a column `run_id`."""
@@ -161,7 +164,81 @@ class _told_commits:  # noqa: N801 - used as a function
         sqlite3.connect = self._connect
 
 
-KITS: Final[Mapping[str, type[StoreKit]]] = {"sqlite": SQLiteKit}
+POSTGRES_VARIABLE: Final = "EINO_POSTGRES_URL"
+"""Environment variable that says which PostgreSQL database to use; it must be one where schemas may be made."""
+POSTGRES_URL: Final = "postgresql://postgres@127.0.0.1:5432/test"
+
+
+class PostgresKit:
+    """`PostgresStore` in a schema of its own, of the database that `EINO_POSTGRES_URL` names."""
+
+    title = "PostgreSQL"
+
+    def __init__(self, place: Path) -> None:
+        self.schema = f"eino_faults_{hashlib.sha256(os.fsencode(place.absolute())).hexdigest()[:16]}"
+        self.url = os.environ.get(POSTGRES_VARIABLE, POSTGRES_URL)
+
+    @asynccontextmanager
+    async def open(self, watch: Callable[[str], None] | None = None) -> AsyncIterator[CheckpointStore]:
+        """Return the store; commits are made by the server, and not seen."""
+        from eino.ext.stores.postgres import PostgresStore
+
+        async with PostgresStore(self.url, schema=self.schema, max_connections=2) as store:
+            yield store
+
+    def destroy(self) -> None:
+        """Remove the schema."""
+        with self._connected() as db:
+            db.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+
+    @staticmethod
+    def warm() -> None:
+        """Import what the store needs, if it is installed."""
+        with suppress(MissingExtraError):
+            importlib.import_module("eino.ext.stores.postgres")
+
+    def rows(self, run_id: str) -> Rows:
+        """See `RowAccess`."""
+        from psycopg.rows import dict_row
+
+        with self._connected() as db, db.cursor(row_factory=dict_row) as cursor:
+            return {
+                table: cursor.execute(
+                    f"SELECT * FROM {self.schema}.{table} WHERE run_id = %s",  # noqa: S608 - fixed names
+                    (run_id,),
+                ).fetchall()
+                for table in TABLES
+            }
+
+    def replace(self, run_id: str, rows: Rows) -> None:
+        """See `RowAccess`."""
+        with self._connected() as db, db.transaction():
+            for table in reversed(TABLES):
+                db.execute(f"DELETE FROM {self.schema}.{table} WHERE run_id = %s", (run_id,))  # noqa: S608 - fixed names
+            for table in TABLES:
+                for row in rows[table]:
+                    marks = ", ".join(["%s"] * len(row))
+                    db.execute(
+                        f"INSERT INTO {self.schema}.{table} ({', '.join(row)}) VALUES ({marks})",  # noqa: S608 - own columns
+                        tuple(row.values()),
+                    )
+
+    def problems(self) -> list[str]:
+        """See `RowAccess`: the server checks its foreign keys by itself; heads must fit their records."""
+        with self._connected() as db:
+            found = db.execute(
+                f"SELECT run_id, head FROM {self.schema}.runs AS run WHERE head <>"  # noqa: S608 - fixed names
+                f" (SELECT count(*) FROM {self.schema}.records WHERE run_id = run.run_id)"
+            ).fetchall()
+        return [f"run {run_id!r} has the head {head}, but another number of records" for run_id, head in found]
+
+    def _connected(self) -> Any:
+        import psycopg
+
+        return psycopg.connect(self.url, autocommit=True)
+
+
+KITS: Final[Mapping[str, type[StoreKit]]] = {"sqlite": SQLiteKit, "postgres": PostgresKit}
 """The stores of eino, by the name that the command line gives them."""
 
 

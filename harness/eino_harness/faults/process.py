@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,15 +156,18 @@ _NONE: Final = Job("", "", "", "")
 
 
 @contextmanager
-def workers(errors: Path, *, skew_s: float = 0.0) -> Iterator[Workers]:
+def workers(
+    errors: Path, *, skew_s: float = 0.0, variables: Mapping[str, str] | None = None
+) -> Iterator[Workers]:
     """Have workers for the length of the block; what is left of them then is killed.
 
     Args:
         errors: File that takes what they write to standard error.
         skew_s: How far their clocks are off, in seconds.
+        variables: Further environment variables.
     """
     command = [sys.executable, "-m", "eino_harness.faults.zygote"]
-    environment = {**os.environ, SKEW_VARIABLE: str(skew_s)}
+    environment = {**os.environ, **(variables or {}), SKEW_VARIABLE: str(skew_s)}
     with errors.open("ab") as file:
         zygote = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, env=environment)  # noqa: S603
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,19 +114,29 @@ class Site:
         journal = self.journal(run_id)
         return set() if journal is None else finished_by(journal.entries)
 
-    def judge(self, outcome: Outcome, trial: int, run_id: str, finished: dict[int, set[str]], lives: int) -> Tally:
+    def judge(
+        self,
+        outcome: Outcome,
+        trial: int,
+        run_id: str,
+        finished: Mapping[int, set[str]],
+        lives: int,
+    ) -> Tally:
         """Judge a run that has ended, and note what is wrong with it."""
-        ledger = self.ledger(run_id)
+        self.judge_store(outcome, trial, run_id)
+        lines = self.ledger(run_id).lines()
+        for text in violations_of(lines, finished, lives):
+            self.blame(outcome, trial, run_id, text)
+        return tally_of(lines)
+
+    def judge_store(self, outcome: Outcome, trial: int, run_id: str) -> None:
+        """Note what is wrong with what is stored of a run that is done."""
         try:
             journal = self.journal(run_id)
         except Exception as error:  # whatever it is, the store is to be blamed
             self.blame(outcome, trial, run_id, f"what is stored cannot be read: {type(error).__name__}: {error}")
         else:
             self._judge_status(outcome, trial, run_id, journal)
-        lines = ledger.lines()
-        for text in violations_of(lines, finished, lives):
-            self.blame(outcome, trial, run_id, text)
-        return tally_of(lines)
 
     def _judge_status(self, outcome: Outcome, trial: int, run_id: str, journal: Journal | None) -> None:
         if journal is None or journal.status is not RunStatus.DONE:

@@ -11,20 +11,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
 from eino import GraphInterrupt
 from eino.compose.effects import RETRY, Settled
 from eino.compose.store import MemoryStore, RunStatus
-from eino.errors import AlreadyAnsweredError, CheckpointError, EinoError
+from eino.errors import AlreadyAnsweredError, CheckpointError, EinoError, RunActiveError
 from eino_harness.faults.kits import KITS, kit_of
 from eino_harness.faults.ledger import Ledger, of_kind
 from eino_harness.faults.points import FAULT_VARIABLE, Fault, FaultPoints, PointedStore
 from eino_harness.faults.workload import INPUT, NAME, ONCE, build
 
-__all__ = ["Job", "perform"]
+__all__ = ["Job", "perform", "warm"]
+
+_LEFT_S: Final = 15.0
+"""How long a worker without `take_over` waits until the store knows that the one before it is gone, in seconds."""
+_TURN_S: Final = 0.02
+"""How long it waits before it asks again, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +149,15 @@ class _Worker:
                 return
 
     async def _call(self, runnable: Any, given: tuple[str, ...], answers: Mapping[str, Any]) -> Any:
-        job = self.job
-        return await runnable.invoke(*given, checkpoint_id=job.run_id, take_over=job.take_over, resume=answers)
+        job, patience = self.job, _LEFT_S if self.job.call == "serve" else 0.0
+        while True:
+            try:
+                return await runnable.invoke(*given, checkpoint_id=job.run_id, take_over=job.take_over, resume=answers)
+            except RunActiveError:  # the store does not know yet that the worker before this one is gone
+                if patience <= 0:
+                    raise
+                patience -= _TURN_S
+                await anyio.sleep(_TURN_S)
 
     def _answer(self, info: Any) -> Any:
         """Answer as an operator does who can look at the world outside."""
