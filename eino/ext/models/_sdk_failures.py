@@ -16,7 +16,7 @@ from eino.errors import (
 )
 from eino.ext.models._openai_errors import Place, scrub, status_error
 
-__all__ = ["broken", "failure", "transport_errors"]
+__all__ = ["broken", "failure", "not_sent", "transport_errors"]
 
 
 class BreakableStream(Protocol):
@@ -57,12 +57,20 @@ def failure(error: Any, place: Place, sdk: Any) -> ComponentError:
     return ComponentError(f"the SDK failed for {place}: {why}")
 
 
+def not_sent(error: Exception, place: Place) -> ComponentError:
+    """Return the error for a request that the HTTP library could not send, or that got no response."""
+    if _is_timeout(error):
+        return RequestTimeoutError(f"{place} did not answer in time; raise timeout_s= or try again")
+    why = scrub(_words(error), place.secrets)
+    return ConnectionFailedError(f"the connection to {place} failed: {why}; check base_url= and the network")
+
+
 def broken(error: Exception, decoder: BreakableStream, place: Place) -> ComponentError:
     """Return the error for a connection that failed while the answer was read."""
     why = _words(error)
     if decoder.started:
         return decoder.broken(why)
-    if "Timeout" in type(error).__name__:
+    if _is_timeout(error):
         return RequestTimeoutError(
             f"{place} fell silent before its answer began ({why}); raise timeout_s= or try again"
         )
@@ -72,3 +80,7 @@ def broken(error: Exception, decoder: BreakableStream, place: Place) -> Componen
 def _words(error: Exception) -> str:
     """Return the name of an error and its text, if it has one."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _is_timeout(error: Exception) -> bool:
+    return "Timeout" in type(error).__name__
