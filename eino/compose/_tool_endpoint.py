@@ -10,6 +10,7 @@ from eino._run.frame import Frame, current
 from eino._run.ids import next_seq
 from eino.callbacks import Observer, RunInfo, observer_of
 from eino.components.naming import type_name
+from eino.compose import instrument
 from eino.compose._tool_input import ToolInput, ToolMiddleware, ToolNext, ToolOutput, awaited
 from eino.compose.extra import RunExtra
 from eino.errors import BuildError, RunError, ToolError
@@ -133,6 +134,14 @@ def _told(tell: Any, *payload: Any) -> Any:
 
 
 async def _run(call: ToolInput) -> ToolOutput:
+    profiler = instrument.active
+    if profiler is None:
+        return await _run_bare(call)
+    result: ToolOutput = await profiler.tool(call.name, lambda: _run_bare(call))
+    return result
+
+
+async def _run_bare(call: ToolInput) -> ToolOutput:
     tool: Any = call.tool
     if call.streaming and callable(getattr(tool, "stream", None)):
         return StreamReader.from_async(await _opened(_pieces(call)))

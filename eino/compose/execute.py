@@ -16,6 +16,7 @@ from eino._run.session import session_of
 from eino._run.state import StateLevel
 from eino._tasks import now
 from eino.callbacks import Observer, RunInfo, observer_of
+from eino.compose import instrument
 from eino.compose.binding import converted
 from eino.compose.dag import run_dag
 from eino.compose.dag_plain import run_plain_dag
@@ -48,7 +49,17 @@ class Execution:
         self.engine = _engine(plan)
         """Runs the graph on values."""
         self.stream_engine: Engine = run_pregel if plan.trigger == "any" else run_dag
-        self.is_simple = plan.state is None and plan.durable is None
+        self.remake()
+        instrument.executions.add(self)
+
+    def remake(self) -> None:
+        """Make the call tables again, around them the instrument that is in use."""
+        plan, profiler = self._plan, instrument.active
+        for made in ("_observed_table", "_streamed_table", "run"):
+            self.__dict__.pop(made, None)
+        if profiler is not None:
+            self.run = profiler.run(plan, self.run)  # type: ignore[assignment,method-assign]  # this plan's
+        self.is_simple = plan.state is None and plan.durable is None and profiler is None
         """Whether a run needs nothing but the engine when the call asks for nothing."""
         self.plain = self._table(plan.stages, _plain, on_stream=False)
 
@@ -62,7 +73,11 @@ class Execution:
 
     def _table(self, stages: tuple[Stage, ...], call: Callable[[Stage], Call], *, on_stream: bool) -> CallTable:
         plain = stages is self._plan.stages and call is _plain
-        return CallTable(self._plan, tuple(map(call, stages)), on_stream=on_stream, may_keep=not plain)
+        calls, profiler = tuple(map(call, stages)), instrument.active
+        if profiler is not None:
+            pairs = zip(stages, calls, strict=True)
+            calls = tuple(profiler.node(self._plan, stage, own, on_stream=on_stream) for stage, own in pairs)
+        return CallTable(self._plan, calls, on_stream=on_stream, may_keep=not plain)
 
     async def run(
         self,
