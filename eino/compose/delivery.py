@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import AsyncGeneratorType
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
@@ -19,7 +19,9 @@ from eino.schema._concat import ConcatRegistry
 from eino.schema._streams.source import OwningSource
 from eino.schema.stream import StreamReader
 
-__all__ = ["deliver", "whole_output"]
+__all__ = ["deliver", "read_out", "whole_output"]
+
+T = TypeVar("T")
 
 
 def deliver(reader: StreamReader[Any], frame: Frame, extra: RunExtra, deadline_s: float | None) -> StreamReader[Any]:
@@ -48,6 +50,29 @@ async def whole_output(reader: StreamReader[Any], concat: ConcatRegistry) -> Any
         raise RunError(error_text(error)) from error
 
 
+async def read_out(open_reader: Callable[[], Awaitable[StreamReader[T]]]) -> AsyncIterator[T]:
+    """Open a stream, yield what is in it, and close it.
+
+    For the output of a run this is the only generator between its last node and the caller's loop: each one around
+    another costs as much per chunk as a node.
+    """
+    reader = await open_reader()
+    source = reader._source
+    async with reader:
+        if not isinstance(source, _Delivery) or source.has_deadline:
+            async for item in reader:
+                yield item
+            return
+        try:
+            async for item in source.inner():
+                yield item
+        except Exception as error:
+            failure = source.failure_of(error)
+            raise failure from failure.__cause__
+        except InterruptSignal as signal:
+            raise source.interrupt_of(signal) from None
+
+
 class _Delivery(OwningSource[Any]):
     """The output stream, with what must be closed when it ends."""
 
@@ -70,10 +95,10 @@ class _Delivery(OwningSource[Any]):
             await self._extra.finish()
             raise
         except Exception as error:
-            failure = node_failure(error, self._frame, kind="graph")
+            failure = self.failure_of(error)
             raise failure from failure.__cause__
         except InterruptSignal as signal:
-            raise _outside(signal, self._frame) from None
+            raise self.interrupt_of(signal) from None
 
     async def _pull_by(self, deadline_s: float) -> Any:
         with anyio.move_on_after(max(0.0, deadline_s - now())):
@@ -98,11 +123,29 @@ class _Delivery(OwningSource[Any]):
             async for item in self._reader:
                 yield item
         except Exception as error:
-            failure = node_failure(error, self._frame, kind="graph")
+            failure = self.failure_of(error)
             raise failure from failure.__cause__
         except InterruptSignal as signal:
-            raise _outside(signal, self._frame) from None
+            raise self.interrupt_of(signal) from None
         await self._extra.finish()
+
+    @property
+    def has_deadline(self) -> bool:
+        """Whether each pull is watched."""
+        return self._deadline_s is not None
+
+    def inner(self) -> AsyncIterator[Any]:
+        """Return the stream as it reached the end of the graph, with its errors as they are."""
+        self.require_free()
+        return aiter(self._reader)
+
+    def failure_of(self, error: Exception) -> RunError:
+        """Return an error of the stream as one of the run."""
+        return node_failure(error, self._frame, kind="graph")
+
+    def interrupt_of(self, signal: InterruptSignal) -> BaseException:
+        """Return an interrupt as the reader of a run's output sees it: inside another run it stays a signal."""
+        return signal.told() if self._frame.parent is None else signal
 
     def _is_unfinished(self) -> bool:
         return not self._extra.finished
@@ -132,8 +175,3 @@ class _Delivery(OwningSource[Any]):
                 await self._loop.aclose()
         finally:
             await self._extra.finish()
-
-
-def _outside(signal: InterruptSignal, frame: Frame) -> BaseException:
-    """Return an interrupt as the reader of a run's output sees it: inside another run it stays a signal."""
-    return signal.told() if frame.parent is None else signal

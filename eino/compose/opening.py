@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from eino.compose.delivery import read_out
 from eino.schema.stream import StreamReader
 
 __all__ = ["Opening"]
@@ -29,11 +30,8 @@ class Opening(Generic[T]):
     def __await__(self) -> Generator[Any, Any, StreamReader[T]]:
         return self._open().__await__()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        reader = await self._open()
-        async with reader:
-            async for item in reader:
-                yield item
+    def __aiter__(self) -> AsyncIterator[T]:
+        return read_out(self._open)
 
     async def __aenter__(self) -> StreamReader[T]:
         self._reader = await self._open()
