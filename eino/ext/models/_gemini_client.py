@@ -8,6 +8,7 @@ requests go out through `httpx2`, which it uses itself and which runs on both.
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -144,4 +145,5 @@ def _options(settings: Settings) -> Any:
         headers=dict(settings.headers),
         httpx_client=httpx2.Client(transport=nowhere),
         httpx_async_client=httpx2.AsyncClient(transport=nowhere),
+        async_client_args={"ssl": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)},  # else it reads all certificates
     )
