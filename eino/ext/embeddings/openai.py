@@ -19,6 +19,7 @@ from eino.errors import BuildError, InvalidRequestError, MissingExtraError
 from eino.ext.embeddings._batches import Answer, Limits, embed_in_batches
 from eino.ext.models._openai_client import Clients
 from eino.ext.models._openai_errors import Place, answer_error, unreadable
+from eino.ext.models._sdk_failures import failure
 
 if TYPE_CHECKING:
     import httpx2
@@ -32,9 +33,7 @@ if importlib.util.find_spec("openai") is None:
 from eino.ext.models.openai import (
     DEFAULT_BASE_URL,
     _client,
-    _failure,
     _host,
-    _sdk_errors,
 )
 
 __all__ = ["OpenAIEmbedder"]
@@ -145,6 +144,8 @@ class OpenAIEmbedder:
             InvalidResponseError: If what came back is no list of vectors.
             ComponentError: For all else, as `OpenAIChatModel.generate` lists it.
         """
+        import openai
+
         merged = self._options.merge(options)
         if not merged.model:
             raise InvalidRequestError("the options switch the model's name off; a request needs one")
@@ -157,8 +158,8 @@ class OpenAIEmbedder:
                 response = await self._clients.get().embeddings.with_raw_response.create(
                     model=place.model, input=batch, extra_body=body
                 )
-            except _sdk_errors() as error:
-                raise _failure(error, place) from error
+            except openai.APIError as error:
+                raise failure(error, place, openai) from error
             raw = response.http_response
             return read_answer(raw.content, place, raw.headers.get("content-type", ""))
 
