@@ -16,6 +16,8 @@ __all__ = ["StructuredOutput", "object_schema"]
 
 T = TypeVar("T")
 
+_CUT_OFF: Final = frozenset({"length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded"})
+"""How services call it when an answer reached the limit of its length."""
 _VALUE: Final = "value"
 """What a type that is no object is wrapped in: models give objects only."""
 
@@ -118,7 +120,7 @@ class StructuredOutput(Generic[T]):
             raise ContentFilterError("a content filter cut the answer off; change the prompt")
 
     def _cut_off(self, answer: Message) -> bool:
-        return answer.response_meta is not None and answer.response_meta.finish_reason == "length"
+        return answer.response_meta is not None and answer.response_meta.finish_reason in _CUT_OFF
 
     def _told(self, answer: Message) -> str:
         said = answer.tool_calls[0].arguments if self._by_tool and answer.tool_calls else answer.content

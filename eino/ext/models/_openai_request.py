@@ -32,7 +32,7 @@ from eino.schema.parts import (
 )
 from eino.schema.tool import ToolCall, ToolInfo
 
-__all__ = ["Dialect", "request_body"]
+__all__ = ["Dialect", "modern_part", "request_body"]
 
 JSON: TypeAlias = dict[str, Any]
 
@@ -195,7 +195,7 @@ def _content(position: int, message: Message) -> str | list[JSON]:
     if message.user_parts:
         return [_part(position, part) for part in message.user_parts]
     if message.multi_content and not message.content:
-        return [_part(position, _modern(part)) for part in message.multi_content]
+        return [_part(position, modern_part(part)) for part in message.multi_content]
     return message.content
 
 
@@ -236,7 +236,7 @@ def _audio(position: int, part: AudioPart) -> JSON:
     return {"data": part.audio.base64_data, "format": _AUDIO_FORMATS.get(kind, kind)}
 
 
-def _modern(part: ChatMessagePart) -> UserPart:
+def modern_part(part: ChatMessagePart) -> UserPart:
     """Return a part of the deprecated `multi_content` as one of today's."""
     if part.image_url is not None:
         detail, image = part.image_url.detail, part.image_url
