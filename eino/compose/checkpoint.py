@@ -13,7 +13,7 @@ from eino._run.state import StateLevel
 from eino.compose.mode import Mode
 from eino.compose.plan import Plan
 from eino.compose.stage import concat_stream
-from eino.errors import EndOfStream, RunError
+from eino.errors import CorruptCheckpointError, EndOfStream, RunError
 from eino.schema.stream import StreamReader
 
 __all__ = ["Box", "Snapshot", "boxed", "key_index", "unboxed"]
@@ -49,14 +49,21 @@ class Snapshot:
 
     @classmethod
     def load(cls, data: Any) -> Snapshot:
-        """Return the snapshot that `dump` made `data` of."""
-        return cls(
-            step=data["step"],
-            todo=[(key, box) for key, box in data["todo"]],
-            done=[(key, box) for key, box in data["done"]],
-            dag=data["dag"],
-            state=data["state"],
-        )
+        """Return the snapshot that `dump` made `data` of.
+
+        Raises:
+            CorruptCheckpointError: If it did not.
+        """
+        try:
+            return cls(
+                step=data["step"],
+                todo=[(key, box) for key, box in data["todo"]],
+                done=[(key, box) for key, box in data["done"]],
+                dag=data["dag"],
+                state=data["state"],
+            )
+        except (LookupError, TypeError, ValueError) as error:
+            raise CorruptCheckpointError("the stored place of a graph is not as eino writes it") from error
 
 
 async def boxed(value: Any, mode: Mode, plan: Plan) -> Box:

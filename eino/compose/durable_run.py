@@ -13,14 +13,14 @@ from eino._run.frame import current
 from eino._run.interrupt import GraphInterrupt, InterruptSignal
 from eino._run.session import Point, Session, is_below
 from eino._tasks import shielded
-from eino.compose.checkpoint import Box, boxed, unboxed
+from eino.compose.checkpoint import Box, Snapshot, boxed, unboxed
 from eino.compose.durable import Durable
 from eino.compose.fingerprint import checked_levels, shape_of
-from eino.compose.journal import Journal
+from eino.compose.journal import Entry, Journal
 from eino.compose.missing import MISSING
 from eino.compose.mode import Mode
 from eino.compose.plan import Plan
-from eino.errors import AlreadyAnsweredError, RunError, UnknownRunError, UnknownTargetError
+from eino.errors import AlreadyAnsweredError, CorruptCheckpointError, RunError, UnknownRunError, UnknownTargetError
 from eino.schema.stream import StreamReader
 
 __all__ = ["DurableSession", "run_root"]
@@ -123,29 +123,43 @@ class DurableSession(Session):
         await self.append("stop", {}, status)
 
     def fold(self, entries: Any) -> None:
-        """Take up what is stored."""
+        """Take up what is stored.
+
+        Raises:
+            CorruptCheckpointError: If a record is not as the engine writes it.
+        """
         for entry in entries:
-            body = entry.body
-            match entry.kind:
-                case "start":
-                    self.shape, self.input = body["shape"], body["input"]
-                    self.resumed = True
-                case "level":
-                    for text in body["forget"]:
-                        Session.forget(self, text)
-                    self.levels[body["address"]] = body["level"]
-                case "kept":
-                    self.kept[body["address"]] = body["value"]
-                case "interrupt":
-                    self.resumed = True
-                    self.shape, self.input = body["shape"], body["input"]
-                    self.points = {point.text: point for point in map(Point.load, body["points"])}
-                    self.levels, self.kept = dict(body["levels"]), dict(body["kept"])
-                case "intent":
-                    (self.intents.discard if body["withdrawn"] else self.intents.add)(body["attempt"])
-                case "result":
-                    self.intents.discard(body["attempt"])
-                    self.results[body["attempt"]] = body["output"]
+            try:
+                self._fold(entry)
+            except (AttributeError, CorruptCheckpointError, LookupError, TypeError, ValueError) as error:
+                raise CorruptCheckpointError(
+                    f"run {self.run_id!r}: a record of the kind {entry.kind!r} is not as eino writes it"
+                ) from error
+
+    def _fold(self, entry: Entry) -> None:
+        body = entry.body
+        match entry.kind:
+            case "start":
+                self.shape, self.input = _shape(body["shape"]), body["input"]
+                self.resumed = True
+            case "level":
+                for text in body["forget"]:
+                    Session.forget(self, text)
+                self.levels[body["address"]] = body["level"]
+            case "kept":
+                self.kept[body["address"]] = body["value"]
+            case "interrupt":
+                self.resumed = True
+                self.shape, self.input = _shape(body["shape"]), body["input"]
+                self.points = {point.text: point for point in map(Point.load, body["points"])}
+                self.levels, self.kept = dict(body["levels"]), dict(body["kept"])
+                for level in self.levels.values():
+                    Snapshot.load(level)  # told now, while nothing of the run has begun
+            case "intent":
+                (self.intents.discard if body["withdrawn"] else self.intents.add)(body["attempt"])
+            case "result":
+                self.intents.discard(body["attempt"])
+                self.results[body["attempt"]] = body["output"]
 
     async def answer(self, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
         """Note the answers of this call, and those that were stored before.
@@ -186,6 +200,17 @@ class DurableSession(Session):
         raise UnknownTargetError(
             f"resume={{{target!r}: ...}} {problem} of the points that run {self.run_id!r} waits at; these are: {known}"
         )
+
+
+def _shape(data: Any) -> dict[str, Any]:
+    """Return the stored shape of a graph.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("nodes"), dict):
+        raise TypeError(f"{data!r:.200} is no shape of a graph")
+    return data
 
 
 async def run_root(
@@ -295,6 +320,9 @@ async def _opened(plan: Plan, value: Any, mode: Mode, options: Mapping[str, Any]
             session.levels = checked_levels(write_id, plan, session.shape, session.levels) if session.resumed else {}
             await session.answer(resume, answers)
         return session, await _begun(session, plan, value, mode, copied=stored is not None)
+    except CorruptCheckpointError:
+        await shielded(session.journal.give_back)
+        raise
     except BaseException:
         await shielded(partial(session.broken_off, "waiting" if session.points else "failed"))
         raise

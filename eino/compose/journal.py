@@ -142,7 +142,10 @@ def _entries(run: StoredRun) -> tuple[Entry, ...]:
 
 
 def _entry(run: StoredRun, record: Record) -> Entry:
-    version, body = _CODEC.decode(record.body)
+    stored = _CODEC.decode(record.body)
+    if not isinstance(stored, list) or len(stored) != 2:
+        raise CorruptCheckpointError(f"run {run.run_id!r}: record {record.seq} is not as eino writes it")
+    version, body = stored
     if version != _FORMAT:
         raise CorruptCheckpointError(f"run {run.run_id!r}: record {record.seq} has format {version}, not {_FORMAT}")
     return Entry(record.kind, body)

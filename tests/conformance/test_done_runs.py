@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from eino import END, START, Graph, GraphInterrupt, MemoryStore, Runnable, interrupt
-from eino.compose.store import RunStatus, StoredRun
-from eino.errors import CorruptCheckpointError, UnknownRunError
+from eino.compose.journal import _chained
+from eino.compose.store import Record, RunStatus, StoredRun
+from eino.errors import CheckpointError, CorruptCheckpointError, UnknownRunError
+from eino.schema.codec import Codec
 
 
 async def ask(text: str) -> str:
@@ -75,3 +77,34 @@ async def test_a_damaged_run_is_given_back() -> None:
         await runnable.invoke(checkpoint_id="r", resume={question: "yes"})
 
     assert (await found(store)).status is RunStatus.WAITING
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param([1, {"points": 7}], id="a stop without its parts"),
+        pytest.param([1, "text"], id="no stop at all"),
+        pytest.param("text", id="no record at all"),
+        pytest.param(
+            [1, {"points": [], "levels": {"runnable:g": 1}, "kept": {}, "shape": {}, "input": []}], id="no place"
+        ),
+    ],
+)
+async def test_a_record_that_eino_does_not_write_is_told(body: Any) -> None:
+    """Its chain is whole, so that somebody else wrote it: a clear error, and it stays as it is."""
+    store = MemoryStore()
+    runnable = asking(store)
+    await stopped(runnable)
+    run = await found(store)
+    data = Codec("msgpack").encode(body)
+    await store.delete("r")
+    claimed = await store.claim("r", "me", take_over=False, create=True)
+    mac = _chained("r", 1, claimed.epoch, "interrupt", body=data, before=b"")
+    record = Record(1, claimed.epoch, "interrupt", data, mac)
+    await store.append("r", [record], expected_head=0, epoch=claimed.epoch, status=RunStatus.WAITING)
+
+    with pytest.raises(CheckpointError):
+        await runnable.invoke(checkpoint_id="r")
+
+    after = await found(store)
+    assert (after.status, after.records) == (run.status, (record,))
