@@ -44,7 +44,9 @@ class Journal:
         self._mac = run.head_mac
         self.entries = _entries(run)
         """What is stored, from the last whole snapshot on."""
-        self.answers: Mapping[str, Any] = {each: _CODEC.decode(value) for each, value in run.answers.items()}
+        self.answers: Mapping[str, Any] = {
+            each: _CODEC.decode(_unsealed(run.run_id, each, value)) for each, value in run.answers.items()
+        }
 
     @classmethod
     async def open(cls, store: CheckpointStore, run_id: str, *, take_over: bool = False, create: bool = True) -> Self:
@@ -94,7 +96,8 @@ class Journal:
         Raises:
             AlreadyAnsweredError: If there is one.
         """
-        await self._store.answer(self.run_id, interrupt_id, _CODEC.encode(value))
+        data = _CODEC.encode(value)
+        await self._store.answer(self.run_id, interrupt_id, _seal(self.run_id, interrupt_id, data) + data)
 
     async def give_back(self) -> None:
         """Leave the run as it was before it was claimed.
@@ -156,6 +159,26 @@ def _chained(run_id: str, seq: int, epoch: int, kind: str, *, body: bytes, befor
     name, sort = run_id.encode(), kind.encode()
     head = b"".join(number.to_bytes(8) for number in (len(name), len(sort), seq, epoch, len(before)))
     return hashlib.sha256(head + name + sort + before + body).digest()
+
+
+def _seal(run_id: str, interrupt_id: str, data: bytes) -> bytes:
+    """Return what stands before a stored answer: it shows corruption, and an answer to another question."""
+    run, point = run_id.encode(), interrupt_id.encode()
+    return hashlib.sha256(len(run).to_bytes(8) + run + len(point).to_bytes(8) + point + data).digest()
+
+
+def _unsealed(run_id: str, interrupt_id: str, value: bytes) -> bytes:
+    """Return a stored answer without its seal.
+
+    Raises:
+        CorruptCheckpointError: If it is not what was written.
+    """
+    seal, data = value[: hashlib.sha256().digest_size], value[hashlib.sha256().digest_size :]
+    if seal != _seal(run_id, interrupt_id, data):
+        raise CorruptCheckpointError(
+            f"run {run_id!r}: the answer to interrupt {interrupt_id!r} is not what was written"
+        )
+    return data
 
 
 def _owner() -> str:

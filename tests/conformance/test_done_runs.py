@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from eino import END, START, Graph, GraphInterrupt, MemoryStore, Runnable, interrupt
-from eino.compose.journal import _chained
+from eino.compose.journal import Journal, _chained
 from eino.compose.store import Record, RunStatus, StoredRun
 from eino.errors import CheckpointError, CorruptCheckpointError, UnknownRunError
 from eino.schema.codec import Codec
@@ -108,3 +109,24 @@ async def test_a_record_that_eino_does_not_write_is_told(body: Any) -> None:
 
     after = await found(store)
     assert (after.status, after.records) == (run.status, (record,))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda value: value[:-1] + b"?", lambda value: value[1:], lambda value: b""],
+    ids=["other", "shorter", "none"],
+)
+async def test_a_damaged_answer_is_told(change: Callable[[bytes], bytes]) -> None:
+    """Nobody goes on with an answer that was not given."""
+    store = MemoryStore()
+    runnable = asking(store)
+    question = await stopped(runnable)
+    journal = await Journal.open(store, "r")
+    await journal.answer(question, "no")
+    value = (await found(store)).answers[question]
+    await store.delete("r")
+    await stopped(runnable)
+    await store.answer("r", question, change(value))
+
+    with pytest.raises(CorruptCheckpointError, match=f"the answer to interrupt '{question}' is not what was written"):
+        await runnable.invoke(checkpoint_id="r", take_over=True)
