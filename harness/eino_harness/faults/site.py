@@ -90,8 +90,8 @@ class Site:
 
     def job(self, run_id: str, life: int = 1, **options: Any) -> Job:
         """Return the work of one life of a run."""
-        ledger = str(self.folder / f"{run_id}.jsonl")
-        return Job(self.store, str(self.folder), run_id, ledger, life=life, seed=self.seed, **options)
+        options.setdefault("ledger", str(self.folder / f"{run_id}.jsonl"))
+        return Job(self.store, str(self.folder), run_id, life=life, seed=self.seed, **options)
 
     def ledger(self, run_id: str) -> Ledger:
         """Return what the workers of a run did, to be read and added to by the campaign."""

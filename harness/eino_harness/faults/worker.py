@@ -19,6 +19,7 @@ from eino import GraphInterrupt
 from eino.compose.effects import RETRY, Settled
 from eino.compose.store import MemoryStore, RunStatus
 from eino.errors import AlreadyAnsweredError, CheckpointError, EinoError, RunActiveError
+from eino_harness.faults import variants
 from eino_harness.faults.kits import KITS, kit_of
 from eino_harness.faults.ledger import Ledger, of_kind
 from eino_harness.faults.points import FAULT_VARIABLE, Fault, FaultPoints, PointedStore
@@ -55,6 +56,8 @@ class Job:
     """Answers to give at once, instead of those to what the run asks."""
     call: str = "serve"
     """`serve` answers what the run asks until it is done; `begin` and `resume` make one call, whatever comes of it."""
+    variant: str = ""
+    """What is special about this process, see `variants`."""
     gate: str = ""
     """A named pipe: the first call waits until somebody opens it for writing."""
 
@@ -114,7 +117,8 @@ class _Worker:
         self.ledger.note("points", passed=dict(self.points.passed))
 
     async def _serve(self, store: Any) -> None:
-        graph = build(self._effect)
+        state = variants.apply(self.job.variant, self.ledger)
+        graph = build(self._effect, state)
         pointed = PointedStore(store, self.points)
         runnable = graph.compile(name=NAME, checkpoint_store=pointed, durability="step", keep=True)
         stored = await store.load(self.job.run_id)
@@ -152,7 +156,10 @@ class _Worker:
         job, patience = self.job, _LEFT_S if self.job.call == "serve" else 0.0
         while True:
             try:
-                return await runnable.invoke(*given, checkpoint_id=job.run_id, take_over=job.take_over, resume=answers)
+                with variants.armed():
+                    return await runnable.invoke(
+                        *given, checkpoint_id=job.run_id, take_over=job.take_over, resume=answers
+                    )
             except RunActiveError:  # the store does not know yet that the worker before this one is gone
                 if patience <= 0:
                     raise

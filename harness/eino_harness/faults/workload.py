@@ -68,15 +68,17 @@ class Conversation:
     """State of the graph, which its nodes change as they go."""
 
     messages: list[Message] = field(default_factory=list)
+    extra: Any = None
+    """Whatever else is to be stored."""
 
 
-def build(effect: Effect) -> Graph[str, str]:
-    """Return the graph; each piece of work does its effect through `effect`."""
+def build(effect: Effect, extra: Any = None) -> Graph[str, str]:
+    """Return the graph; each piece of work does its effect through `effect`; its state begins with `extra`."""
 
     async def done(name: str) -> None:
         await effect(name, current_context().attempt_id, "")
 
-    graph = Graph[str, str](state=Conversation)
+    graph = Graph[str, str](state=Conversation if extra is None else lambda: Conversation(extra=extra))
     _add_loop(graph, done)
     _add_branches(graph, done)
 
