@@ -44,7 +44,11 @@ class Span:
 
 def digest(value: Any) -> str:
     """Return eight hexadecimal digits that stand for `value`; equal values have equal ones, in every process."""
-    return hashlib.sha256(msgspec.json.encode(value, enc_hook=_plain, order="deterministic")).hexdigest()[:8]
+    try:
+        data = msgspec.json.encode(value, enc_hook=_plain, order="deterministic")
+    except (ValueError, TypeError, OverflowError, RecursionError):  # no valid Unicode, a huge number, a loop
+        data = repr(value).encode(errors="backslashreplace")
+    return hashlib.sha256(data).hexdigest()[:8]
 
 
 def _plain(value: Any) -> Any:

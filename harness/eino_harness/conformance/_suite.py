@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -109,6 +110,13 @@ class CheckResult:
     """What the contract says."""
     error: Exception | None = None
     """Why it is not kept; None if it is."""
+    seconds: float = 0.0
+    """How long the check took."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the contract is kept."""
+        return self.error is None
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,11 @@ class ConformanceReport:
         """Whether every check passed."""
         return not self.failed
 
+    @property
+    def score(self) -> int:
+        """How many checks of a hundred passed, rounded down: 100 means all. What was left out does not count."""
+        return 100 * (len(self.results) - len(self.failed)) // max(1, len(self.results))
+
     def markdown(self) -> str:
         """Return the report as a Markdown table."""
         rows = [
@@ -138,7 +151,7 @@ class ConformanceReport:
         ]
         left_out = [f"| `{name}` | left out: {reason} |" for name, reason in self.without.items()]
         passed = len(self.results) - len(self.failed)
-        head = f"# {self.suite}: {passed} of {len(self.results)} checks passed"
+        head = f"# {self.suite}: {passed} of {len(self.results)} checks passed, {self.score} %"
         return "\n".join([head, "", "| contract | |", "|---|---|", *rows, *left_out, ""])
 
 
@@ -148,12 +161,13 @@ async def check_conformance(suite: type[Conformance]) -> ConformanceReport:
     for name in suite.checks():
         run = cast("Callable[[], Awaitable[None]]", getattr(suite(), name))
         what = inspect.cleandoc(run.__doc__ or name).splitlines()[0]
+        began = time.perf_counter()
+        failure: Exception | None = None
         try:
             await run()
         except Exception as error:  # what a broken component raises is the result
-            results.append(CheckResult(name, what, error))
-        else:
-            results.append(CheckResult(name, what))
+            failure = error
+        results.append(CheckResult(name, what, failure, time.perf_counter() - began))
     return ConformanceReport(suite.__name__, tuple(results), dict(suite.without))
 
 
