@@ -68,7 +68,7 @@ def _junit(reports: Sequence[ConformanceReport]) -> str:
     for report in reports:
         counts = {"tests": len(report.results) + len(report.without), "failures": len(report.failed)}
         numbers = {name: str(count) for name, count in {**counts, "errors": 0, "skipped": len(report.without)}.items()}
-        suite = ET.SubElement(root, "testsuite", name=report.suite, **numbers)
+        suite = ET.SubElement(root, "testsuite", {"name": report.suite, **numbers})
         for result in report.results:
             case = _case(suite, report, result.name, time=f"{result.seconds:.6f}")
             if not result.ok:
@@ -83,7 +83,7 @@ def _junit(reports: Sequence[ConformanceReport]) -> str:
 def _case(suite: Any, report: ConformanceReport, name: str, **attributes: str) -> Any:
     from xml.etree import ElementTree as ET
 
-    return ET.SubElement(suite, "testcase", classname=report.suite, name=name, **attributes)
+    return ET.SubElement(suite, "testcase", {"classname": report.suite, "name": name, **attributes})
 
 
 def _clean(text: str) -> str:

@@ -32,6 +32,9 @@ _OWN_SUITE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
 )
 
 
+_METHODS: Final = (*(methods for methods, _, _ in _KINDS), *(methods for methods, _ in _OWN_SUITE))
+
+
 def suite_of(name: str, thing: Any) -> type[Conformance]:
     """Return the suite that checks a component, a class of one, or a function that makes one.
 
@@ -66,7 +69,7 @@ def suite_of(name: str, thing: Any) -> type[Conformance]:
 def _maker(name: str, thing: Any) -> tuple[Any, Any]:
     """Return the component, and what makes another one."""
     is_component = not isinstance(thing, type) and any(
-        hasattr(thing, method) for methods, *_ in (*_KINDS, *_OWN_SUITE) for method in methods
+        hasattr(thing, method) for methods in _METHODS for method in methods
     )
     if is_component or isinstance(thing, Handler) or not callable(thing):
         return thing, lambda: thing

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import anyio
 import anyio.lowlevel
 
-from eino import END, START, BuildError, Graph, GraphInterrupt, RunError, Runnable, interrupt
+from eino import END, START, BuildError, Graph, GraphInterrupt, Handler, RunError, Runnable, interrupt
 from eino.callbacks import Timing
 from eino.callbacks._handler import slots_of
 from eino_harness._leaks import GeneratorWatch, TaskWatch, settle
@@ -94,7 +94,12 @@ class CallbackHandlerConformance(Conformance, suite=True):
         async with self.component() as handler:
             value = copy.deepcopy(dict(_INPUT))
             seen: list[Any] = []
-            await _graph(lambda given: seen.append(copy.deepcopy(given)) or given).invoke(value, callbacks=[handler])
+
+            def look(given: Any) -> Any:
+                seen.append(copy.deepcopy(given))
+                return given
+
+            await _graph(look).invoke(value, callbacks=[handler])
         require(value == _INPUT, f"the input of the run was changed to {value!r:.200}")
         require(seen == [_INPUT], f"the input of a node was changed to {seen!r:.200}")
 
@@ -193,7 +198,7 @@ class CallbackHandlerConformance(Conformance, suite=True):
         require(not slow, f"{words}: hand the work to a queue")
 
 
-class _Watched:
+class _Watched(Handler):
     """Passes calls on to a handler, and notes how long they take and what they raise."""
 
     def __init__(self, handler: Any) -> None:
