@@ -121,11 +121,12 @@ class Site:
         run_id: str,
         finished: Mapping[int, set[str]],
         lives: int,
+        forgiven: frozenset[int] = frozenset(),
     ) -> Tally:
-        """Judge a run that has ended, and note what is wrong with it."""
+        """Judge a run that has ended, and note what is wrong with it; some lives may have ended with a clear error."""
         self.judge_store(outcome, trial, run_id)
         lines = self.ledger(run_id).lines()
-        for text in violations_of(lines, finished, lives):
+        for text in violations_of(lines, finished, lives, forgiven):
             self.blame(outcome, trial, run_id, text)
         return tally_of(lines)
 
