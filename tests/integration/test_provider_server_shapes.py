@@ -43,8 +43,10 @@ RECORDED = {
     "openai": ("*", "/chat/completions"),
 }
 NOT_RECORDED = {
-    # All of these are in the references of the interfaces; nobody recorded thoughts in a stream of DeepSeek's, tools or
+    # All of these are in the references of the interfaces; nobody recorded thoughts in a stream of DeepSeek's or how many
+    # tokens a whole answer of Anthropic's took for them, tools or
     # thoughts of Ollama's own protocol, nor calls with ids or tokens of a cache of Gemini's.
+    "anthropic": {"message.usage.output_tokens_details.thinking_tokens"},
     "openai": {"choices[].delta.reasoning_content"},
     "ollama": {"message.thinking", "message.tool_calls[].function.arguments", "message.tool_calls[].function.name"},
     "gemini": {"candidates[].content.parts[].functionCall.id", "usageMetadata.cachedContentTokenCount"},
