@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,7 +21,14 @@ from eino.compose.journal import Entry, Journal
 from eino.compose.missing import MISSING
 from eino.compose.mode import Mode
 from eino.compose.plan import Plan
-from eino.errors import AlreadyAnsweredError, CorruptCheckpointError, RunError, UnknownRunError, UnknownTargetError
+from eino.errors import (
+    AlreadyAnsweredError,
+    CorruptCheckpointError,
+    EinoError,
+    RunError,
+    UnknownRunError,
+    UnknownTargetError,
+)
 from eino.schema.stream import StreamReader
 
 __all__ = ["DurableSession", "run_root"]
@@ -119,8 +127,13 @@ class DurableSession(Session):
             await self.journal.delete()
 
     async def broken_off(self, status: str) -> None:
-        """Note that the run did not reach its end: what is stored stays, and the run can be called again."""
-        await self.append("stop", {}, status)
+        """Note that the run did not reach its end: what is stored stays, and the run can be called again.
+
+        If that cannot be noted the run counts as running until its worker is gone. The caller hears of what broke it
+        off, which is often the same trouble, and not of this.
+        """
+        with suppress(EinoError):
+            await self.append("stop", {}, status)
 
     def fold(self, entries: Any) -> None:
         """Take up what is stored.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from eino import END, START, Graph, GraphInterrupt, MemoryStore, Runnable, interrupt
 from eino.compose.journal import Journal, _chained
 from eino.compose.store import Record, RunStatus, StoredRun
-from eino.errors import CheckpointError, CorruptCheckpointError, UnknownRunError
+from eino.errors import CheckpointError, CorruptCheckpointError, RunError, StoreUnavailableError, UnknownRunError
 from eino.schema.codec import Codec
 
 
@@ -130,3 +130,25 @@ async def test_a_damaged_answer_is_told(change: Callable[[bytes], bytes]) -> Non
 
     with pytest.raises(CorruptCheckpointError, match=f"the answer to interrupt '{question}' is not what was written"):
         await runnable.invoke(checkpoint_id="r", take_over=True)
+
+
+class FailingStore(MemoryStore):
+    """A store that is gone from some record on."""
+
+    async def append(self, run_id: str, records: Sequence[Record], **options: Any) -> None:
+        if options["expected_head"] >= 1:
+            raise StoreUnavailableError("the store is gone")
+        await super().append(run_id, records, **options)
+
+
+async def test_a_store_that_fails_is_what_the_caller_hears_of() -> None:
+    """Noting that the run broke off fails as well, which must not hide why."""
+
+    async def fails(text: str) -> str:
+        raise ValueError("the node is to blame")
+
+    graph = Graph[str, str]().add_lambda_node("ask", fails).add_edge(START, "ask").add_edge("ask", END)
+    runnable = graph.compile(name="g", checkpoint_store=FailingStore(), durability="step")
+
+    with pytest.raises(RunError, match="the node is to blame"):
+        await runnable.invoke("x", checkpoint_id="r")
