@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from eino.errors import (
     AlreadyAnsweredError,
@@ -30,6 +31,7 @@ __all__ = [
     "answered_before",
     "checked_ttl",
     "fenced",
+    "require_numbered",
     "status_of",
     "unknown",
 ]
@@ -121,8 +123,11 @@ class CheckpointStore(Protocol):
     ) -> None:
         """Add records behind the one with the sequence `expected_head`, and set the status unless it is None.
 
+        Either all of this happens or nothing.
+
         Raises:
             FencedError: If the run was claimed since, deleted, or has another head.
+            ValueError: If the sequences of the records do not go on from `expected_head`.
         """
         ...
 
@@ -174,6 +179,19 @@ def answered_before(run_id: str, interrupt_id: str) -> AlreadyAnsweredError:
     return AlreadyAnsweredError(f"interrupt {interrupt_id!r} of run {run_id!r} was answered before")
 
 
+def require_numbered(run_id: str, records: Sequence[Record], expected_head: int) -> None:
+    """Refuse records that would leave a gap.
+
+    Raises:
+        ValueError: If their sequences do not go on from `expected_head`.
+    """
+    for wanted, record in enumerate(records, expected_head + 1):
+        if record.seq != wanted:
+            raise ValueError(
+                f"run {run_id!r}: a record behind number {wanted - 1} has number {record.seq}, not {wanted}"
+            )
+
+
 def status_of(run_id: str, text: str) -> RunStatus:
     """Return a stored status.
 
@@ -195,6 +213,9 @@ def checked_ttl(ttl_s: float | None) -> float | None:
     if ttl_s is not None and not ttl_s > 0:
         raise BuildError(f"ttl_s={ttl_s!r} must be above 0 seconds, or None to keep runs until they are deleted")
     return ttl_s
+
+
+_NO_ANSWERS: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 class MemoryStore:
@@ -222,7 +243,7 @@ class MemoryStore:
             if run is None:
                 if not create:
                     raise unknown(run_id)
-                run = StoredRun(run_id, 0, "", RunStatus.NEW, 0, b"", ())
+                run = StoredRun(run_id, 0, "", RunStatus.NEW, 0, b"", (), _NO_ANSWERS)
             elif run.status is RunStatus.RUNNING and take_over is not True and take_over != run.owner:
                 raise active(run_id, run.owner)
             self._last_epoch = epoch = self._last_epoch + 1
@@ -234,6 +255,7 @@ class MemoryStore:
         self, run_id: str, records: Sequence[Record], *, expected_head: int, epoch: int, status: RunStatus | None
     ) -> None:
         """See `CheckpointStore`."""
+        require_numbered(run_id, records, expected_head)
         with self._lock:
             run = self._runs.get(run_id)
             if run is None or run.epoch != epoch or run.head != expected_head:
@@ -264,7 +286,7 @@ class MemoryStore:
                 raise unknown(run_id)
             if interrupt_id in run.answers:
                 raise answered_before(run_id, interrupt_id)
-            self._keep(replace(run, answers={**run.answers, interrupt_id: value}))
+            self._keep(replace(run, answers=MappingProxyType({**run.answers, interrupt_id: value})))
 
     async def list(self) -> list[RunSummary]:
         """See `CheckpointStore`."""

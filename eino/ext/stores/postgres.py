@@ -16,6 +16,7 @@ from eino.compose.store import (
     answered_before,
     checked_ttl,
     fenced,
+    require_numbered,
     status_of,
     unknown,
 )
@@ -88,6 +89,8 @@ class PostgresStore:
             raise BuildError(f"namespace={namespace!r}: PostgreSQL keeps no NUL character in a text")
         self._connections = Connections(url, max_connections=max_connections, timeout_s=timeout_s)
         self._worker = Worker(self._connections)
+        self.schema = schema
+        """The schema that has the tables."""
         self._tables = Tables(schema)
         self._namespace = namespace
         self._ttl_s = checked_ttl(ttl_s)
@@ -124,6 +127,7 @@ class PostgresStore:
         self, run_id: str, records: Sequence[Record], *, expected_head: int, epoch: int, status: RunStatus | None
     ) -> None:
         """See `CheckpointStore`."""
+        require_numbered(run_id, records, expected_head)
         await self._run(
             run_id,
             lambda db: self._append(db, run_id, records, expected_head=expected_head, epoch=epoch, status=status),

@@ -19,6 +19,7 @@ from eino.compose.store import (
     answered_before,
     checked_ttl,
     fenced,
+    require_numbered,
     status_of,
     unknown,
 )
@@ -91,10 +92,12 @@ class SQLiteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, namespace: str = "", ttl_s: float | None = None) -> None:
+        self.path = os.fspath(path)
+        """The file."""
         self._database = Database(
             path, application_id=_APPLICATION_ID, version=_VERSION, tables=_make_tables, survives_power_cuts=True
         )
-        self._worker = None if self._database.path == MEMORY else WorkerFile(self._database.path)
+        self._worker = None if self.path == MEMORY else WorkerFile(self.path)
         self._namespace = namespace
         self._ttl_s = checked_ttl(ttl_s)
 
@@ -104,7 +107,7 @@ class SQLiteStore:
         return self._namespace
 
     def __repr__(self) -> str:
-        return f"SQLiteStore({self._database.path!r})"
+        return f"SQLiteStore({self.path!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,6 +131,7 @@ class SQLiteStore:
         self, run_id: str, records: Sequence[Record], *, expected_head: int, epoch: int, status: RunStatus | None
     ) -> None:
         """See `CheckpointStore`."""
+        require_numbered(run_id, records, expected_head)
         await self._write(
             lambda db: self._append(db, run_id, records, expected_head=expected_head, epoch=epoch, status=status)
         )

@@ -16,15 +16,19 @@ from eino_harness.conformance._suite import (
     ConformanceReport,
     check_conformance,
 )
+from eino_harness.conformance.callback_handler import CallbackHandlerConformance
 from eino_harness.conformance.chat_model import ChatModelConformance
+from eino_harness.conformance.checkpoint_store import CheckpointStoreConformance
 from eino_harness.conformance.embedder import EmbedderConformance
 from eino_harness.conformance.indexer import IndexerConformance
 from eino_harness.conformance.retriever import RetrieverConformance
 from eino_harness.conformance.tool import ToolConformance
 
 __all__ = [
+    "CallbackHandlerConformance",
     "ChatModelConformance",
     "CheckResult",
+    "CheckpointStoreConformance",
     "Conformance",
     "ConformanceError",
     "ConformanceReport",
