@@ -26,14 +26,20 @@ import httpx2
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from eino.components import ModelOptions
-from eino.errors import RateLimitError
+from eino.components import ChatModel, ModelOptions
+from eino.errors import OverloadedError, RateLimitError
+from eino.ext.models.anthropic import CONTENT, RESPONSE, AnthropicChatModel
 from eino.ext.models.openai import REFUSAL, OpenAIChatModel
 from eino.schema import (
+    FileMedia,
+    FilePart,
     ImageMedia,
     ImagePart,
     Message,
+    Reasoning,
+    ReasoningPart,
     ResponseMeta,
+    TextPart,
     ToolCall,
     ToolInfo,
     assistant_message,
@@ -95,6 +101,17 @@ async def openai_model(address: str, http_client: httpx2.AsyncClient | None = No
 
 
 @asynccontextmanager
+async def anthropic_model(
+    address: str, http_client: httpx2.AsyncClient | None = None
+) -> AsyncIterator[AnthropicChatModel]:
+    """Give Anthropic's chat model for a server at `address`."""
+    async with AnthropicChatModel(
+        model="claude-sonnet-4-5", api_key=KEY, base_url=address, http_client=http_client
+    ) as model:
+        yield model
+
+
+@asynccontextmanager
 async def openai_sdk(address: str, http_client: httpx2.AsyncClient | None = None) -> AsyncIterator[AsyncOpenAI]:
     """Give the official client of OpenAI."""
     async with AsyncOpenAI(api_key=KEY, base_url=f"{address}/v1", max_retries=0, http_client=http_client) as client:
@@ -122,24 +139,24 @@ def answered(calls: Sequence[ToolCall]) -> list[Message]:
     return [SYSTEM, QUESTION, assistant_message("", calls), *results]
 
 
-async def text(model: OpenAIChatModel) -> None:
+async def text(model: OpenAIChatModel | AnthropicChatModel) -> None:
     """A question, an answer."""
     await model.generate([user_message("Say hello in French.")])
 
 
-async def stream(model: OpenAIChatModel) -> None:
+async def stream(model: OpenAIChatModel | AnthropicChatModel) -> None:
     """A question, an answer in pieces, with characters of several bytes."""
     await joined(model, [user_message("Say hello in French, Japanese and Emoji.")])
 
 
-async def tools(model: OpenAIChatModel) -> None:
+async def tools(model: OpenAIChatModel | AnthropicChatModel) -> None:
     """Two calls at once, their results, an answer; nothing is streamed."""
     with_tools = model.with_tools([WEATHER])
     asked = await with_tools.generate([SYSTEM, QUESTION])
     await with_tools.generate(answered(asked.tool_calls))
 
 
-async def tools_streamed(model: OpenAIChatModel) -> None:
+async def tools_streamed(model: OpenAIChatModel | AnthropicChatModel) -> None:
     """Two calls at once in pieces, their results, an answer in pieces."""
     with_tools = model.with_tools([WEATHER])
     asked = await joined(with_tools, [SYSTEM, QUESTION])
@@ -183,7 +200,7 @@ class Trip(BaseModel):
     days: int
 
 
-async def structured(model: OpenAIChatModel) -> None:
+async def structured(model: OpenAIChatModel | AnthropicChatModel) -> None:
     """A value of a type, right the second time."""
     await model.with_structured_output(Trip).invoke([user_message("Plan a weekend in Paris.")])
 
@@ -196,7 +213,7 @@ async def embeddings(client: AsyncOpenAI) -> None:
     )
 
 
-async def joined(model: OpenAIChatModel, messages: Sequence[Message]) -> Message:
+async def joined(model: ChatModel, messages: Sequence[Message]) -> Message:
     """Return the whole of a streamed answer."""
     return concat_messages([chunk async for chunk in model.stream(messages)])
 
@@ -207,6 +224,55 @@ async def rag_answer(model: OpenAIChatModel) -> None:
     await example["ask"](model, example["QUESTION"])
 
 
+async def anthropic_thoughts(model: AnthropicChatModel) -> None:
+    """Thoughts, some of them redacted, before a call in pieces; they go back with its result."""
+    with_tools = model.with_tools([WEATHER])
+    thinking = ModelOptions(extra_fields={"thinking": {"type": "enabled", "budget_tokens": 1024}})
+    asked = concat_messages([chunk async for chunk in with_tools.stream([SYSTEM, QUESTION], thinking)])
+    results = [tool_message(FORECAST["Paris"], call.id, tool_name=call.name) for call in asked.tool_calls]
+    again = asked.replace(tool_calls=tuple(call.replace(index=None) for call in asked.tool_calls))
+    await with_tools.generate([SYSTEM, QUESTION, again, *results], thinking)
+
+
+async def anthropic_busy(model: AnthropicChatModel) -> None:
+    """Refused because of too many requests, then because the service is overloaded."""
+    for kind, ask in ((RateLimitError, model.generate), (OverloadedError, lambda messages: joined(model, messages))):
+        try:
+            await ask([user_message("Are you there?")])
+        except kind:
+            continue
+        raise AssertionError("the server was told to refuse")
+
+
+async def anthropic_options(model: AnthropicChatModel) -> None:
+    """An image, a document, a mark for the cache, and every option that the protocol has."""
+    image = ImagePart(image=ImageMedia(url="https://example.org/green.png"))
+    paper = FilePart(file=FileMedia(base64_data="R3JlZW4gaXMgIzAwZmYwMC4=", mime_type="text/plain", name="colours"))
+    marked = TextPart("Which colour is this?", extra={"cache_control": {"type": "ephemeral"}})
+    chosen = ModelOptions(
+        temperature=0.2,
+        top_p=0.9,
+        max_tokens=50,
+        stop=["END"],
+        tool_choice="forced",
+        extra_fields={"top_k": 5, "metadata": {"user_id": "u1"}, "disable_parallel_tool_use": True, "betas": ["b-1"]},
+    )
+    await model.with_tools([WEATHER]).generate([SYSTEM, user_message([image, paper, marked])], chosen)
+
+
+async def anthropic_search(model: AnthropicChatModel) -> None:
+    """A search that the service makes itself and breaks off in between, with sources; all goes back as it came."""
+    search = ToolInfo(name="web_search", extra={"type": "web_search_20250305", "max_uses": 2})
+    searching = model.with_tools([search])
+    paused = await joined(searching, [QUESTION])
+    await joined(searching, [QUESTION, paused])
+
+
+async def anthropic_refusal(model: AnthropicChatModel) -> None:
+    """An answer that the model refuses to give."""
+    await joined(model, [user_message("How do I pick the lock of my neighbour's door?")])
+
+
 REASONED = assistant_message(
     '{"colour": "green"}',
     reasoning_content="The picture is plain green.",
@@ -215,7 +281,123 @@ REASONED = assistant_message(
 REFUSED = Message(role="assistant", content="", extra={REFUSAL: "I'm sorry, I can't help with that."})
 CONVERSATION = [Answer(CALLS, ByToken()), Answer(VERDICT, ByWord())]
 
+ANTHROPIC = "https://api.anthropic.com"
+THOUGHT = Message(
+    role="assistant",
+    content="I will look.",
+    assistant_parts=(
+        ReasoningPart(reasoning=Reasoning(text="Paris first.", signature="c2lnbmVk"), extra={"type": "thinking"}),
+        ReasoningPart(reasoning=Reasoning(signature="aGlkZGVu"), extra={"type": "redacted_thinking"}),
+    ),
+    tool_calls=(CALLS[0],),
+)
+SOURCE = {
+    "type": "web_search_result",
+    "url": "https://example.org/weather",
+    "title": "Weather",
+    "encrypted_content": "x",
+}
+SEARCH: list[dict[str, Any]] = [
+    {"type": "text", "text": "I will search."},
+    {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "weather Paris"}},
+    {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [SOURCE]},
+]
+CITED: dict[str, Any] = {
+    "type": "text",
+    "text": "It is clear in Paris.",
+    "citations": [
+        {
+            "type": "web_search_result_location",
+            "url": "https://example.org/weather",
+            "title": "Weather",
+            "cited_text": "Paris: clear",
+            "encrypted_index": "y",
+        }
+    ],
+}
+CACHED = token_usage(120, 9, cached_tokens=64, reasoning_tokens=0)
+ANTHROPIC_REFUSED = Message(
+    role="assistant",
+    content="",
+    response_meta=ResponseMeta(finish_reason="refusal"),
+    extra={RESPONSE: {"stop_details": {"type": "refusal", "category": None, "explanation": "Not a lock of yours."}}},
+)
+
 RECORDINGS: tuple[Recording[Any], ...] = (
+    Recording("fixtures/cassettes/anthropic/messages_text.yaml", ["Bonjour !"], text, anthropic_model, ANTHROPIC),
+    Recording(
+        "fixtures/cassettes/anthropic/messages_stream.yaml",
+        [Answer("Bonjour ! こんにちは。 👋🏽 Ça va ?", ByToken())],
+        stream,
+        anthropic_model,
+        ANTHROPIC,
+    ),
+    Recording("fixtures/cassettes/anthropic/messages_tools.yaml", CONVERSATION, tools, anthropic_model, ANTHROPIC),
+    Recording(
+        "fixtures/cassettes/anthropic/messages_tools_stream.yaml",
+        CONVERSATION,
+        tools_streamed,
+        anthropic_model,
+        ANTHROPIC,
+    ),
+    Recording(
+        "fixtures/cassettes/anthropic/messages_thoughts_stream.yaml",
+        [Answer(THOUGHT, ByWord()), VERDICT],
+        anthropic_thoughts,
+        anthropic_model,
+        ANTHROPIC,
+    ),
+    Recording(
+        "fixtures/cassettes/anthropic/messages_errors.yaml",
+        [
+            ErrorAnswer(429, "Number of requests has exceeded your rate limit.", retry_after_s=7),
+            ErrorAnswer(529, "Overloaded"),
+        ],
+        anthropic_busy,
+        anthropic_model,
+        ANTHROPIC,
+    ),
+    Recording(
+        "fixtures/cassettes/anthropic/messages_options.yaml",
+        [
+            assistant_message(
+                "",
+                [CALLS[0]],
+                response_meta=ResponseMeta(finish_reason="tool_use", usage=CACHED),
+                extra={RESPONSE: {"usage": {"cache_creation_input_tokens": 32}}},
+            )
+        ],
+        anthropic_options,
+        anthropic_model,
+        ANTHROPIC,
+    ),
+    Recording(
+        "fixtures/cassettes/anthropic/messages_web_search_stream.yaml",
+        [
+            Answer(
+                assistant_message("", extra={CONTENT: SEARCH}, response_meta=ResponseMeta(finish_reason="pause_turn")),
+                ByWord(),
+            ),
+            Answer(assistant_message("", extra={CONTENT: [CITED]}), ByWord()),
+        ],
+        anthropic_search,
+        anthropic_model,
+        ANTHROPIC,
+    ),
+    Recording(
+        "fixtures/cassettes/anthropic/messages_refusal_stream.yaml",
+        [ANTHROPIC_REFUSED],
+        anthropic_refusal,
+        anthropic_model,
+        ANTHROPIC,
+    ),
+    Recording(
+        "fixtures/cassettes/anthropic/messages_structured.yaml",
+        ['{"city": "Paris"}', '{"city": "Paris", "days": 2}'],
+        structured,
+        anthropic_model,
+        ANTHROPIC,
+    ),
     Recording("fixtures/cassettes/openai/chat_text.yaml", ["Bonjour !"], text, openai_model),
     Recording(
         "fixtures/cassettes/openai/chat_stream.yaml",
