@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     flags = {
         "--benchmark": ("eino_benchmark", "Collect bench_*.py and run only benchmarks, each beside its floor."),
         "--benchmark-smoke": ("eino_benchmark_smoke", "Like --benchmark, a few rounds each: shows that they run."),
+        "--profile-nodes": ("eino_profile_nodes", "Profile the graphs that the tests run, node by node."),
     }
     for flag, (dest, text) in flags.items():
         try:
@@ -59,6 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "eino_benchmark_paths", "folders with bench_*.py for --benchmark", type="args", default=["benchmarks"]
     )
     parser.addini("eino_benchmark_report", "folder for the reports of --benchmark", default="reports/benchmarks")
+    parser.addini("eino_profile_report", "folder for the report of --profile-nodes", default="reports/profile")
     with contextlib.suppress(
         ValueError, argparse.ArgumentError
     ):  # pytest-recording has the same flag: it counts for us
@@ -88,6 +90,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from eino_harness._benchmark_run import start as start_benchmark_run
 
         start_benchmark_run(config)
+    if getattr(option, "eino_profile_nodes", False):
+        from eino_harness._profile_run import start as start_profile_run
+
+        start_profile_run(config)
     if config.getini("eino_block_network"):
         from eino_harness._network_hooks import start as start_network_guard
 

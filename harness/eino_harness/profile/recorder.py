@@ -64,12 +64,12 @@ class Recorder:
         self._visit: ContextVar[Visit | None] = ContextVar("eino_profile_visit", default=None)
 
     def run(self, plan: Plan, run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """Note the runs of an outermost graph; one inside another is noted as its node."""
+        """Note the runs of an outermost graph, and of graphs that a node's code calls; others are noted as nodes."""
 
         async def noted(*args: Any, **kwargs: Any) -> Any:
-            if not self.on or current.get() is not None:
+            if not self.on or kwargs.get("node_name") is not None:
                 return await run(*args, **kwargs)
-            visit = self._begin((plan.name,), RUN)
+            visit = self._begin((*self._path(), plan.name), RUN if current.get() is None else plan.kind)
             result = await self._drive(visit, lambda: run(*args, **kwargs))
             return self._timed(visit, result)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -82,16 +83,12 @@ def _full_path(visit: Visit) -> tuple[str, ...]:
 
 def _node_time(path: tuple[str, ...], visits: Sequence[Visit], children: dict[int, list[Visit]]) -> NodeTime:
     wall_s = sum(_length(visit.spans) for visit in visits)
-    inside_s = 0.0
-    for visit in visits:
-        inner = [span for child in children.get(id(visit), ()) for span in child.spans]
-        inside_s += _length(_common(visit.spans, inner))
     return NodeTime(
         path=path,
         kind=visits[0].kind,
         calls=len(visits),
         wall_s=wall_s,
-        self_s=max(0.0, wall_s - inside_s),
+        self_s=sum(_length(_own_spans(visit, children)) for visit in visits),
         cpu_s=sum(below.cpu_s for visit in visits for below in _below(visit, children)),
         own_cpu_s=sum(visit.cpu_s for visit in visits),
     )
@@ -105,12 +102,20 @@ def overhead_of(visits: Sequence[Visit]) -> Overhead:
     for run in runs:
         inside = list(_below(run, children))[1:]
         outside = _common(run.spans, [span for each in inside if each.kind in COMPONENTS for span in each.spans])
-        nodes = [each for each in inside if each.kind not in CONTAINERS]
-        any_node = _common(run.spans, [span for each in nodes for span in each.spans])
+        own = [span for each in inside if _is_own(each) for span in _own_spans(each, children)]
         end_to_end_s += _length(run.spans)
         components_s += _length(outside)
-        own_code_s += _length(any_node) - _length(outside)
+        own_code_s += _length(_without(_common(run.spans, own), outside))
     return Overhead(len(runs), end_to_end_s, components_s, own_code_s)
+
+
+def _is_own(visit: Visit) -> bool:
+    return visit.kind not in CONTAINERS and visit.kind not in COMPONENTS
+
+
+def _own_spans(visit: Visit, children: dict[int, list[Visit]]) -> list[Span]:
+    """Return when it ran and nothing inside of it did."""
+    return _without(visit.spans, [span for child in children.get(id(visit), ()) for span in child.spans])
 
 
 def _children(visits: Iterable[Visit]) -> dict[int, list[Visit]]:
@@ -158,3 +163,10 @@ def _common(one: Iterable[Span], other: Iterable[Span]) -> list[Span]:
         else:
             beside += 1
     return common
+
+
+def _without(one: Iterable[Span], other: Iterable[Span]) -> list[Span]:
+    """Return the spans that lie in `one` and not in `other`."""
+    edges = [edge for span in _merged(other) for edge in span]
+    gaps = list(zip([-math.inf, *edges[1::2]], [*edges[::2], math.inf], strict=True))
+    return _common(one, gaps)
