@@ -18,6 +18,13 @@ T = TypeVar("T")
 
 _CUT_OFF: Final = frozenset({"length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded"})
 """How services call it when an answer reached the limit of its length."""
+_FILTERED: Final = frozenset(
+    {
+        "content_filter",
+        *("SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "IMAGE_SAFETY", "MODEL_ARMOR"),  # Gemini
+    }
+)
+"""How services call it when a filter stopped an answer."""
 _VALUE: Final = "value"
 """What a type that is no object is wrapped in: models give objects only."""
 
@@ -116,7 +123,7 @@ class StructuredOutput(Generic[T]):
         why = self._refusal_of(answer)
         if why:
             raise RefusalError(f"the model refuses to answer: {why}", message=answer)
-        if answer.response_meta is not None and answer.response_meta.finish_reason == "content_filter":
+        if answer.response_meta is not None and answer.response_meta.finish_reason in _FILTERED:
             raise ContentFilterError("a content filter cut the answer off; change the prompt")
 
     def _cut_off(self, answer: Message) -> bool:

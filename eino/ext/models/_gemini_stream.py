@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from eino.errors import ComponentError, ConcatError, StreamBrokenError
+from eino.errors import ComponentError, StreamBrokenError
 from eino.ext.models._gemini_answer import block_error, first_candidate
 from eino.ext.models._gemini_chunks import AnswerSoFar
 from eino.ext.models._gemini_errors import answer_error
@@ -163,10 +163,7 @@ class StreamDecoder:
             return None
         usage = self._answer.usage
         chunks = [*self._chunks, Message(role="assistant", content="", response_meta=ResponseMeta(usage=usage))]
-        try:
-            return concat_messages(chunks if usage is not None else self._chunks)
-        except ConcatError:  # chunks that contradict each other must not hide why the stream broke
-            return concat_messages([chunk.replace(extra={}, tool_calls=()) for chunk in self._chunks])
+        return concat_messages(chunks if usage is not None else self._chunks)
 
     def _read(self, text: str | bytes) -> Iterator[Message]:
         try:
