@@ -25,7 +25,7 @@ def add_to(subparsers: Any) -> None:
         epilog="Exit codes: 0 done, 1 the program failed, 2 there is nothing to profile.",
     )
     parser.add_argument("target", metavar="MODULE:FUNCTION|SCRIPT", help="what to run")
-    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="arguments of a script, behind --")
+    parser.add_argument("--arguments", default="", metavar="TEXT", help="arguments of a script, as in a shell")
     parser.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="default: %(default)s")
     parser.add_argument(
         "--repeats", type=int, default=1, help="calls of a function for the times; default: %(default)s"
@@ -36,6 +36,7 @@ def add_to(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Profile, print the table, write the files; return the exit code."""
+    import shlex
     import traceback
 
     try:
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     target = arguments.target
     try:
         if target.endswith(".py"):
-            profile = profile_script(Path(target), arguments.arguments)
+            profile = profile_script(Path(target), shlex.split(arguments.arguments))
         elif arguments.arguments or arguments.repeats < 1:
             raise TargetError("a function takes no arguments here, and --repeats is at least 1")
         else:

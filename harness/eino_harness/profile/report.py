@@ -127,5 +127,5 @@ def _of_samples(profile: Profile) -> dict[str, str]:
 
     return {
         "speedscope.json": profile.profiler.output(SpeedscopeRenderer(show_all=True)),
-        "pyinstrument.html": profile.profiler.output(HTMLRenderer(show_all=True)),
+        "pyinstrument.html": profile.profiler.output(HTMLRenderer()),
     }
