@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime  # noqa: ICN001 - what is changed is the module
 import time
 from typing import Any, Final
 

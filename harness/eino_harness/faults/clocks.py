@@ -42,5 +42,5 @@ def _skewed_run(site: Site, pools: dict[int, Workers], outcome: Outcome, trial: 
         fault = f"effect.after:{random.randint(1, max(1, left // 2))}" if life < len(order) else ""
         pools[hours].run(site.job(run_id, life, fault=fault))
     before = len(outcome.violations)
-    site.judge(outcome, trial, run_id, finished, len(order))
+    site.judge(outcome, trial, run_id, finished, lives=len(order))
     outcome.add("runs that ended right", len(outcome.violations) == before)

@@ -1,4 +1,4 @@
-"""Stored runs that are damaged: every damage is told, nothing runs on it, nothing of it is executed, nothing is lost."""
+"""Stored runs that are damaged: all damage is told, no step runs on it, nothing of it is executed, nothing is lost."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class _Bench:
         if results:
             right = results[0]["value"] == EXPECTED
             if right:
-                outcome.facts["harmless"][what.split(",")[0]] += 1
+                outcome.facts["harmless"][what.partition(",")[0]] += 1
             else:
                 outcome.add("silent")
                 site.blame(outcome, trial, _RUN, f"{what}: the run went on and gave {results[0]['value']!r}")
@@ -210,8 +210,10 @@ def _foreign_run(rows: Rows, other: Rows, _: Random) -> str:
     return "all records taken from another run"
 
 
-def _foreign_answer(rows: Rows, other: Rows, _: Random) -> str:
-    rows["answers"] = [{**row, "run_id": _RUN, "value": rows["answers"][0]["value"][:-1] + b"!"} for row in rows["answers"]]
+def _foreign_answer(rows: Rows, _: Rows, __: Random) -> str:
+    rows["answers"] = [
+        {**row, "run_id": _RUN, "value": rows["answers"][0]["value"][:-1] + b"!"} for row in rows["answers"]
+    ]
     return "answer replaced by another text"
 
 

@@ -53,7 +53,7 @@ def _span_s(site: Site, outcome: Outcome) -> float:
         worker = site.run(site.job(run_id, pause_s=_PAUSE_S), outcome, 0)
         if worker is not None:
             spans.append(worker.ended_at - worker.ready_at)
-            site.judge(outcome, 0, run_id, {}, 1)
+            site.judge(outcome, 0, run_id, {}, lives=1)
     return median(spans) if spans else 1.0
 
 
@@ -93,7 +93,7 @@ def _finished(site: Site, outcome: Outcome, trial: int, run_id: str) -> set[str]
 
 def _judge(site: Site, outcome: Outcome, trial: int, run_id: str, finished: dict[int, set[str]]) -> None:
     before = len(outcome.violations)
-    tally = site.judge(outcome, trial, run_id, finished, len(finished))
+    tally = site.judge(outcome, trial, run_id, finished, lives=len(finished))
     outcome.add("runs")
     outcome.add("runs that ended right", len(outcome.violations) == before)
     outcome.add("effects", tally.effects)
@@ -131,8 +131,8 @@ def kill_at_points(site: Site, sizes: Sizes) -> Outcome:
 def passages_of(site: Site, sizes: Sizes, outcome: Outcome) -> Iterator[tuple[str, int]]:
     """Return each point with the number of its passage, as an undisturbed run passes them."""
     site.run(site.job("census"), outcome, 0)
-    counts = of_kind(site.ledger("census").lines(), "points")
-    for label, count in sorted(counts[0]["passed"].items() if counts else ()):
+    counts = of_kind(site.ledger("census").lines(), "passed")
+    for label, count in sorted((line["label"], line["count"]) for line in counts):
         passages = range(1, count + 1)
         for nth in passages if not sizes.points else _spread(passages, sizes.points):
             yield label, nth

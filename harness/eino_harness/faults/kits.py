@@ -14,7 +14,18 @@ from typing import Any, Final, Protocol, runtime_checkable
 from eino.compose.store import CheckpointStore
 from eino.errors import MissingExtraError
 
-__all__ = ["KITS", "POSTGRES_VARIABLE", "TABLES", "PostgresKit", "RowAccess", "Rows", "SQLiteKit", "StoreKit", "kit_of", "names_of"]
+__all__ = [
+    "KITS",
+    "POSTGRES_VARIABLE",
+    "TABLES",
+    "PostgresKit",
+    "RowAccess",
+    "Rows",
+    "SQLiteKit",
+    "StoreKit",
+    "kit_of",
+    "names_of",
+]
 
 TABLES: Final = ("runs", "records", "answers")
 """The tables of a store in a database; each has a column `run_id`."""

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Ledger", "Line", "of_kind"]
 
@@ -14,11 +14,16 @@ Line = Mapping[str, Any]
 """One line: `is` says what it tells, `life` which process wrote it (0 for the campaign itself)."""
 
 
+_LINE: Final = 1024
+"""Bytes of each line, which is filled up with spaces. It divides a page: a kill can cut a write in two between two
+pages of the file, and must never leave half a line."""
+
+
 class Ledger:
     """One file of JSON lines, written by many processes.
 
-    Each line is one `write` to a file in append mode, so that lines of different processes never mix, and what a process
-    wrote before it was killed is there.
+    Each line is one `write` to a file in append mode, so that lines of different processes never mix, and what a
+    process wrote before it was killed is there as a whole.
     """
 
     def __init__(self, path: Path, life: int = 0) -> None:
@@ -26,11 +31,19 @@ class Ledger:
         self.life = life
 
     def note(self, kind: str, **facts: Any) -> None:
-        """Append one line."""
-        data = (json.dumps({"is": kind, "life": self.life, **facts}) + "\n").encode()
+        """Append one line.
+
+        Raises:
+            ValueError: If it is too long.
+        """
+        data = json.dumps({"is": kind, "life": self.life, **facts}).encode()
+        if len(data) >= _LINE:
+            raise ValueError(
+                f"a line of the ledger has at most {_LINE - 1} bytes, this one has {len(data)}: {data!r:.200}"
+            )
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(file, data)
+            os.write(file, data.ljust(_LINE - 1) + b"\n")
         finally:
             os.close(file)
 

@@ -1,4 +1,4 @@
-"""Stores that are slow, locked, full, cut off or silent: a run ends right, or stops with a clear error and goes on later."""
+"""Stores that are slow, locked, full, cut off or silent: a run ends right, or stops with a clear error and ends later."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _postgres(site: Site, sizes: Sizes, outcome: Outcome) -> None:
         named += [("silent: connections stand, nothing comes", silent)] * bool(sizes.clocks)
         for number, (name, outage) in enumerate(named):
             moment_s = site.random("outage", number).uniform(0.02, 0.2)
-            _disturbed(site, outcome, f"outage-{number}", name, outage, pool)
+            _disturbed(site, outcome, f"outage-{number}", name, outage, pool=pool)
             front.delay_s, front.is_frozen, front.is_down = 0.0, False, False
             front.cut()
 
@@ -128,6 +128,7 @@ def _disturbed(
     run_id: str,
     name: str,
     outage: Outage,
+    *,
     pool: Workers | None = None,
     variant: str = "",
 ) -> None:
@@ -150,5 +151,5 @@ def _disturbed(
     outcome.facts["first worker"][ends[0] if ends else "said nothing"] += 1
     if not ends:
         site.blame(outcome, 0, run_id, f"{name}: the worker ended with code {worker.code} and said nothing")
-    site.judge(outcome, 0, run_id, finished, 2, forgiven=frozenset({1}))
+    site.judge(outcome, 0, run_id, finished, lives=2, forgiven=frozenset({1}))
     outcome.add("runs that ended right", len(outcome.violations) == before)

@@ -7,7 +7,7 @@ The points lie around the calls of the store and around the effects, which is al
 | point | lies |
 |---|---|
 | `claim.before`, `claim.after` | around the claim of the run |
-| `append.KIND.before`, `.after` | around each record: `start`, `level`, `kept`, `intent`, `result`, `interrupt`, `stop`, `end` |
+| `append.KIND.before`, `.after` | around each record (`start`, `level`, `kept`, `intent`, `result`, `interrupt`, ...) |
 | `status.STATUS.before`, `.after` | around each record that changes the status of the run |
 | `answer.before`, `.after` and so on | around each other call of the store |
 | `effect.before`, `.after` | around the effects themselves |

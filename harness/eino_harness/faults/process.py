@@ -1,4 +1,4 @@
-"""The campaign's side of its worker processes: start, kill, stop, go on, and hear of their ends. Nothing waits for ever."""
+"""The campaign's side of its workers: start, kill, stop, continue, and hear of their ends. Nothing waits for ever."""
 
 from __future__ import annotations
 
@@ -156,9 +156,7 @@ _NONE: Final = Job("", "", "", "")
 
 
 @contextmanager
-def workers(
-    errors: Path, *, skew_s: float = 0.0, variables: Mapping[str, str] | None = None
-) -> Iterator[Workers]:
+def workers(errors: Path, *, skew_s: float = 0.0, variables: Mapping[str, str] | None = None) -> Iterator[Workers]:
     """Have workers for the length of the block; what is left of them then is killed.
 
     Args:

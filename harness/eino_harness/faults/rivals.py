@@ -60,7 +60,7 @@ def _zombie(site: Site, outcome: Outcome, trial: int, label: str, nth: int) -> N
     except BaseException:
         first.kill()
         raise
-    site.judge(outcome, trial, run_id, finished, 2)
+    site.judge(outcome, trial, run_id, finished, lives=2)
     before = ledger.lines()
     stored = site.journal(run_id)
     first.signal(signal.SIGCONT)
@@ -73,7 +73,14 @@ def _zombie(site: Site, outcome: Outcome, trial: int, label: str, nth: int) -> N
 
 
 def _judge_late(
-    site: Site, outcome: Outcome, trial: int, *, label: str, before: Sequence[Line], late: Sequence[Line], code: int | None
+    site: Site,
+    outcome: Outcome,
+    trial: int,
+    *,
+    label: str,
+    before: Sequence[Line],
+    late: Sequence[Line],
+    code: int | None,
 ) -> None:
     """Judge what a replaced worker did when it went on."""
     run_id, where = f"zombie-{trial}", f"stopped at {label}, replaced, continued: it"

@@ -120,6 +120,7 @@ class Site:
         trial: int,
         run_id: str,
         finished: Mapping[int, set[str]],
+        *,
         lives: int,
         forgiven: frozenset[int] = frozenset(),
     ) -> Tally:

@@ -1,4 +1,4 @@
-"""Workers that are not like the others: of a later version, with types of their own, malicious, watched, on a full disk.
+"""Workers that are not like the others: of a later version, with a type of their own, malicious, watched, short of disk.
 
 Each changes its own process only, before it begins to work.
 """
@@ -122,7 +122,7 @@ def _watched(_: str, ledger: Ledger) -> None:
         if not _armed:
             return
         if event in _EVENTS or (event == "import" and arguments[0] not in sys.modules and _is_foreign(arguments[0])):
-            ledger.note("audit", event=event, what=str(arguments)[:300])
+            ledger.note("audit", event=event, what=ascii(arguments)[:300])
 
     sys.addaudithook(hook)
 

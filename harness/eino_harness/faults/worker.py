@@ -23,12 +23,14 @@ from eino_harness.faults import variants
 from eino_harness.faults.kits import KITS, kit_of
 from eino_harness.faults.ledger import Ledger, of_kind
 from eino_harness.faults.points import FAULT_VARIABLE, Fault, FaultPoints, PointedStore
-from eino_harness.faults.workload import INPUT, NAME, ONCE, build
+from eino_harness.faults.workload import INPUT, NAME, build
 
 __all__ = ["Job", "perform", "warm"]
 
 _LEFT_S: Final = 15.0
 """How long a worker without `take_over` waits until the store knows that the one before it is gone, in seconds."""
+_LONGEST: Final = 400
+"""Characters of an error that the ledger keeps."""
 _TURN_S: Final = 0.02
 """How long it waits before it asks again, in seconds."""
 
@@ -110,11 +112,12 @@ class _Worker:
             self.ledger.note(
                 "error",
                 type=type(error).__name__,
-                text=str(error)[:2000],
+                text=ascii(str(error))[1:-1][:_LONGEST],
                 refusal=isinstance(error, CheckpointError),
                 typed=isinstance(error, EinoError),
             )
-        self.ledger.note("points", passed=dict(self.points.passed))
+        for label, count in self.points.passed.items():
+            self.ledger.note("passed", label=label, count=count)
 
     async def _serve(self, store: Any) -> None:
         state = variants.apply(self.job.variant, self.ledger)

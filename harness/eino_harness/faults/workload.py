@@ -54,7 +54,8 @@ EFFECTS: Final = tuple(PREDECESSORS)
 """All effects of one run."""
 
 _REPORT: Final = " ".join(f"<{number}{which}>" for number in range(ROUNDS) for which in "ab")
-EXPECTED: Final = f"left({_REPORT}) nested(w(y(x({_REPORT})) z(x({_REPORT})))) right({_REPORT}) approved=yes; heard 1+{ROUNDS * 2} paid"
+_NESTED: Final = f"nested(w(y(x({_REPORT})) z(x({_REPORT}))))"
+EXPECTED: Final = f"left({_REPORT}) {_NESTED} right({_REPORT}) approved=yes; heard 1+{ROUNDS * 2} paid"
 """What each run gives, killed or not."""
 
 Effect = Callable[[str, str, str], Awaitable[None]]

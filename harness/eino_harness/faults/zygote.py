@@ -57,7 +57,7 @@ def _started(worker: Any, command: dict[str, Any]) -> int:
         os.dup2(nothing, 0)
         worker.perform(worker.Job(**command["job"]), lambda: _tell(event="ready", pid=os.getpid()))
         status = 0
-    except BaseException:  # noqa: BLE001 - the last stop of a child: it must never run the parent's code
+    except BaseException:  # the last stop of a child: it must never run the parent's code
         traceback.print_exc()
     finally:
         sys.stderr.flush()
