@@ -12,6 +12,8 @@ from eino import FailoverChatModel, RetryChatModel, RetryPolicy, tool
 from eino.components import ModelOptions
 from eino.errors import ServerError
 from eino.ext.models import openai_services
+from eino.ext.models.gemini import GeminiChatModel
+from eino.ext.models.ollama import OllamaChatModel
 from eino.ext.models.openai import OpenAIChatModel
 from eino.schema import Document, Message, ResponseMeta, assistant_message, token_usage, tool_call
 from eino_fixtures import Answer, ByToken, ErrorAnswer, FakeEmbedder, FakeRetriever, FunctionChatModel, ProviderServer
@@ -57,6 +59,20 @@ async def azure_model(answer: Any = provider_answer) -> AsyncIterator[OpenAIChat
             yield model
 
 
+@asynccontextmanager
+async def gemini_model(answer: Any = provider_answer) -> AsyncIterator[GeminiChatModel]:
+    with ProviderServer(answer) as server:
+        async with GeminiChatModel(model="m", api_key=KEY, base_url=server.gemini_url) as model:
+            yield model
+
+
+@asynccontextmanager
+async def ollama_model(answer: Any = provider_answer) -> AsyncIterator[OllamaChatModel]:
+    with ProviderServer(answer) as server:
+        async with OllamaChatModel(model="m", base_url=server.ollama_url) as model:
+            yield model
+
+
 class TestOpenAI(ChatModelConformance):
     secrets = (KEY,)
 
@@ -75,6 +91,24 @@ class TestAzure(ChatModelConformance):
 
     def make_failing(self) -> Any:
         return azure_model(refusing)
+
+
+class TestGemini(ChatModelConformance):
+    secrets = (KEY,)
+
+    def make(self) -> Any:
+        return gemini_model()
+
+    def make_failing(self) -> Any:
+        return gemini_model(refusing)
+
+
+class TestOllama(ChatModelConformance):
+    def make(self) -> Any:
+        return ollama_model()
+
+    def make_failing(self) -> Any:
+        return ollama_model(refusing)
 
 
 def scripted_answer(messages: Any, options: ModelOptions) -> Message:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,6 +21,7 @@ from eino.errors import (
     RequestTimeoutError,
 )
 from eino.ext.embeddings._batches import Answer, Limits, embed_in_batches
+from eino.ext.models._ollama_place import KEY_HINT, address_of, host_of
 from eino.ext.models._openai_client import Clients
 from eino.ext.models._openai_errors import Place, status_error
 
@@ -33,7 +33,6 @@ if importlib.util.find_spec("ollama") is None:
 
 __all__ = ["OllamaEmbedder"]
 
-DEFAULT_HOST: Final = "http://localhost:11434"
 DEFAULT_TIMEOUT_S: Final = 300.0
 """The first request loads the model, which can take minutes."""
 
@@ -55,7 +54,7 @@ class OllamaEmbedder:
         headers: Headers of every request.
 
     Raises:
-        BuildError: If a limit is below 1.
+        BuildError: If a limit is below 1, or the address is none.
         MissingExtraError: When the module is imported, if the library `ollama` is not installed.
     """
 
@@ -78,7 +77,7 @@ class OllamaEmbedder:
     ) -> None:
         if dimensions is not None and dimensions < 1:
             raise BuildError(f"dimensions must be at least 1, got {dimensions!r}")
-        self._host = base_url or os.environ.get("OLLAMA_HOST") or DEFAULT_HOST
+        self._host = address_of(base_url)
         given = {"dimensions": dimensions, "truncate": truncate, "keep_alive": keep_alive, "options": options}
         fields = {name: value for name, value in given.items() if value is not None}
         self._options = EmbedderOptions(model=model, extra_fields=fields or UNSET)
@@ -92,7 +91,7 @@ class OllamaEmbedder:
         self._clients = Clients(make, shared=False)
 
     def __repr__(self) -> str:
-        return f"OllamaEmbedder(model={self._options.model!r}, base_url={self._host!r})"
+        return f"OllamaEmbedder(model={self._options.model!r}, host={host_of(self._host)!r})"
 
     @property
     def identity(self) -> str:
@@ -128,9 +127,9 @@ class OllamaEmbedder:
 
         async def request(batch: list[str]) -> Answer:
             try:
-                answer = await self._clients.get().embed(model=str(merged.model), input=batch, **fields)  # type: ignore[attr-defined]
+                answer = await self._clients.get().embed(model=str(merged.model), input=batch, **fields)
             except Exception as error:
-                raise _failure(error, Place(str(merged.model), self._host)) from error
+                raise _failure(error, Place(str(merged.model), host_of(self._host), key_hint=KEY_HINT)) from error
             return Answer([list(vector) for vector in answer.embeddings], answer.prompt_eval_count or 0)
 
         return await embed_in_batches(texts, merged, self._limits, request, "OllamaEmbedder")

@@ -154,7 +154,7 @@ def read_whole(body: bytes, place: Place, content_type: str = "") -> Message:
         raise answer_error(payload["error"], place)
     if not isinstance(payload, dict) or not isinstance(payload.get("message"), dict):
         raise unreadable(place, "it has no message", content_type, body)
-    return _read(payload, 0)
+    return _read(payload, None)
 
 
 class LineDecoder:
@@ -209,6 +209,11 @@ class LineDecoder:
             error.retryable = cause.retryable
         return error
 
+    @property
+    def started(self) -> bool:
+        """Whether a chunk was handed out, so that an error now comes in the middle of an answer."""
+        return bool(self._chunks)
+
     def _partial(self) -> Message | None:
         if not self._chunks:
             return None
@@ -241,7 +246,8 @@ class LineDecoder:
             yield message
 
 
-def _read(payload: JSON, calls_before: int) -> Message:
+def _read(payload: JSON, calls_before: int | None) -> Message:
+    """Return what a line says; its calls are numbered on from `calls_before`, those of a whole answer not at all."""
     said = payload.get("message")
     said = said if isinstance(said, dict) else {}
     calls = said.get("tool_calls")
@@ -250,12 +256,15 @@ def _read(payload: JSON, calls_before: int) -> Message:
         role="assistant",
         content=_text(said, "content"),
         reasoning_content=_text(said, "thinking"),
-        tool_calls=tuple(_tool_call(call, calls_before + position) for position, call in enumerate(found)),
+        tool_calls=tuple(
+            _tool_call(call, None if calls_before is None else calls_before + position)
+            for position, call in enumerate(found)
+        ),
         response_meta=_meta(payload),
     )
 
 
-def _tool_call(call: JSON, index: int) -> ToolCall:
+def _tool_call(call: JSON, index: int | None) -> ToolCall:
     function = call.get("function")
     function = function if isinstance(function, dict) else {}
     arguments = function.get("arguments")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from msgspec import UNSET
 
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
+from eino.components.structured_output import StructuredOutput, object_schema
 from eino.errors import (
     ComponentError,
     ConnectionFailedError,
@@ -20,6 +20,7 @@ from eino.errors import (
     RequestTimeoutError,
 )
 from eino.ext.models._http_body import ResponseBody, drain
+from eino.ext.models._ollama_place import KEY_HINT, address_of, host_of
 from eino.ext.models._ollama_wire import LineDecoder, read_whole, request_body
 from eino.ext.models._openai_client import Clients
 from eino.ext.models._openai_errors import Place, status_error
@@ -33,7 +34,8 @@ if importlib.util.find_spec("ollama") is None:
 
 __all__ = ["OllamaChatModel"]
 
-DEFAULT_HOST: Final = "http://localhost:11434"
+T = TypeVar("T")
+
 DEFAULT_TIMEOUT_S: Final = 300.0
 """The first request loads the model, which can take minutes."""
 
@@ -53,6 +55,7 @@ class OllamaChatModel:
         transport: An `httpx` transport to send with.
 
     Raises:
+        BuildError: If the address is none.
         MissingExtraError: When the module is imported, if the library `ollama` is not installed.
     """
 
@@ -71,8 +74,8 @@ class OllamaChatModel:
         headers: Mapping[str, str] | None = None,
         transport: Any = None,
     ) -> None:
-        address = base_url or os.environ.get("OLLAMA_HOST") or DEFAULT_HOST
-        self._host = address.rpartition("@")[2].rpartition("//")[2]
+        address = address_of(base_url)
+        self._host = host_of(address)
         self._options = ModelOptions(
             model=model,
             temperature=_given(temperature),
@@ -115,6 +118,21 @@ class OllamaChatModel:
         twin = copy.copy(self)
         twin._options = self._options.merge(ModelOptions(tools=tools))
         return twin
+
+    def with_structured_output(self, target: type[T], *, repairs: int = 1) -> StructuredOutput[T]:
+        """Return what asks this model for values of a type: `await structured.invoke(messages)`.
+
+        The server makes the model keep to the JSON schema; what it answers is validated all the same.
+
+        Args:
+            target: A pydantic model, a dataclass, a TypedDict, a list of those, ...
+            repairs: How often the model may correct an answer that is not of the type.
+
+        Raises:
+            BuildError: If the type has no JSON schema.
+        """
+        schema, _ = object_schema(target)
+        return StructuredOutput(self, target, response_format=schema, repairs=repairs)
 
     async def generate(self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS) -> Message:
         """Return the whole answer.
@@ -163,7 +181,7 @@ class OllamaChatModel:
                                 break
                     except httpx.RequestError as error:
                         cause = _failure(error, place)
-                        raise decoder.broken(str(cause), cause) from error
+                        raise (decoder.broken(str(cause), cause) if decoder.started else cause) from error
                 for message in decoder.end():
                     yield message
         except httpx.RequestError as error:
@@ -180,7 +198,8 @@ class OllamaChatModel:
         merged = self._options.merge(options)
         if not merged.model:
             raise InvalidRequestError("the options switch the model's name off; a request needs one")
-        return Place(str(merged.model), self._host), request_body(messages, merged, stream=stream)
+        place = Place(str(merged.model), self._host, key_hint=KEY_HINT)
+        return place, request_body(messages, merged, stream=stream)
 
 
 def _given(value: Any) -> Any:

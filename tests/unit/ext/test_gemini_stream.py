@@ -265,6 +265,10 @@ def test_calls_whose_arguments_come_in_pieces() -> None:
         piece({"jsonPath": "$.city", "stringValue": "Pa", "willContinue": True}),
         piece({"jsonPath": "$.city", "stringValue": "ris"}, {"jsonPath": "$.days", "numberValue": 3}),
         piece({"jsonPath": "$.rooms[1].beds", "numberValue": 2}, {"jsonPath": "$['a.b']", "boolValue": True}),
+        piece({"jsonPath": "$.tags[0]", "stringValue": "a", "willContinue": True}, "odd"),
+        piece({"jsonPath": "$.tags[0]", "stringValue": "b"}, {"jsonPath": "$.tags[1]", "stringValue": "c"}),
+        piece({"jsonPath": "$.tags.x", "stringValue": "d", "willContinue": True}),
+        piece({"jsonPath": "$.tags.x", "stringValue": "e"}),
         piece({"jsonPath": '$["q"]', "nullValue": "NULL_VALUE"}, {"jsonPath": "$.rooms[0]", "stringValue": "any"}),
         piece(
             {"jsonPath": "odd[", "stringValue": "kept"}, {"jsonPath": "$.nothing"}, {"jsonPath": "$", "numberValue": 1}
@@ -282,6 +286,7 @@ def test_calls_whose_arguments_come_in_pieces() -> None:
         "rooms": ["any", {"beds": 2}],
         "a.b": True,
         "q": None,
+        "tags": {"x": "de"},
         "odd[": "kept",
         "$": 1,
     }

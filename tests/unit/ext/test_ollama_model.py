@@ -12,19 +12,25 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from eino.components import ModelOptions
 from eino.errors import (
+    AuthenticationError,
+    BuildError,
     ConnectionFailedError,
     InvalidRequestError,
     InvalidResponseError,
     OverloadedError,
+    PermissionDeniedError,
+    RateLimitError,
     RequestTimeoutError,
     ServerError,
     StreamBrokenError,
 )
+from eino.ext.embeddings.ollama import OllamaEmbedder
 from eino.ext.models.ollama import OllamaChatModel
-from eino.schema import Message, ToolInfo, concat_messages, tool_call, user_message
+from eino.schema import ImageMedia, ImagePart, Message, ToolInfo, concat_messages, tool_call, user_message
 
 SHARED = Path(os.environ.get("EINO_SHARED_CASSETTES") or Path(__file__).resolve().parents[4] / "shared" / "cassettes")
 END = {"message": {"content": ""}, "done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2}
@@ -51,11 +57,12 @@ def model(
     status: int = 200,
     error: Exception | None = None,
     seen: list[Any] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> OllamaChatModel:
     def answer(request: httpx.Request) -> httpx.Response:
         if seen is not None:
             seen.append(json.loads(request.content))
-        return httpx.Response(status, stream=Body(body, size, error))
+        return httpx.Response(status, headers=headers, stream=Body(body, size, error))
 
     return OllamaChatModel(model="m", base_url="http://ollama.test:11434", transport=httpx.MockTransport(answer))
 
@@ -146,6 +153,14 @@ async def test_a_dropped_connection_keeps_what_came() -> None:
     assert caught.value.partial is not None
 
 
+async def test_a_connection_that_drops_before_the_answer_is_a_failed_one() -> None:
+    """There is nothing to keep."""
+    with pytest.raises(ConnectionFailedError):
+        await whole(model(b"\n", error=httpx.ReadError("gone")))
+    with pytest.raises(RequestTimeoutError):
+        await whole(model(b"\n", error=httpx.ReadTimeout("silent")))
+
+
 async def test_a_page_instead_of_an_answer() -> None:
     with pytest.raises(InvalidResponseError):
         await whole(model(b"<html>login</html>"))
@@ -158,10 +173,86 @@ async def test_a_line_of_ten_megabytes() -> None:
     assert len(answer.content) == 10_000_000
 
 
-@pytest.mark.parametrize(("status", "kind"), [(404, InvalidRequestError), (503, OverloadedError), (500, ServerError)])
+STATUSES = [
+    (400, InvalidRequestError),
+    (401, AuthenticationError),
+    (403, PermissionDeniedError),
+    (404, InvalidRequestError),
+    (429, RateLimitError),
+    (500, ServerError),
+    (503, OverloadedError),
+]
+
+
+@pytest.mark.parametrize(("status", "kind"), STATUSES)
 async def test_statuses(status: int, kind: type[Exception]) -> None:
-    with pytest.raises(kind, match="no such"):
+    """Both ways, from the server itself or from a gateway in front of it."""
+    with pytest.raises(kind, match="no such") as caught:
         await whole(model(b'{"error": "no such"}', status=status))
+    with pytest.raises(kind, match="no such"):
+        await model(b"no such", status=status).generate([user_message("hi")])
+    assert type(caught.value) is kind
+
+
+async def test_a_key_that_is_not_accepted_names_ollamas_own_remedy() -> None:
+    with pytest.raises(AuthenticationError, match="OLLAMA_API_KEY") as caught:
+        await whole(model(b'{"error": "unauthorized"}', status=401))
+    assert "OPENAI" not in str(caught.value)
+
+
+async def test_a_gateway_says_how_long_to_wait() -> None:
+    with pytest.raises(RateLimitError) as caught:
+        await whole(model(b"{}", status=429, headers={"retry-after": "3"}))
+    assert caught.value.retry_after_s == 3.0
+
+
+async def test_images_go_as_data() -> None:
+    """With the text of their message; an address is refused, since the server fetches nothing."""
+    seen: list[Any] = []
+    image = ImagePart(image=ImageMedia(base64_data="aW1n", mime_type="image/png"))
+    asked = model(json.dumps(END).encode(), seen=seen)
+
+    await asked.generate([user_message(["What ", image, "is this?"])])
+    with pytest.raises(InvalidRequestError, match="images as base64_data"):
+        await asked.generate([user_message([ImagePart(image=ImageMedia(url="https://x.test/a.png"))])])
+
+    assert seen[0]["messages"] == [{"role": "user", "content": "What is this?", "images": ["aW1n"]}]
+
+
+class City(BaseModel):
+    name: str
+
+
+async def test_values_of_a_type() -> None:
+    """The server is told the schema; whole calls have no index."""
+    seen: list[Any] = []
+    asked = model(json.dumps(END | {"message": {"content": '{"name": "Paris"}'}}).encode(), seen=seen)
+
+    assert await asked.with_structured_output(City).invoke([user_message("hi")]) == City(name="Paris")
+    assert seen[0]["format"]["required"] == ["name"]
+
+
+@pytest.mark.parametrize("address", ["ftp://x", "http://", "http://a b", "[::1", "h:port", "http://x:99999"])
+def test_an_address_that_is_none_is_an_error_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BuildError, match="base_url must be an address"):
+        OllamaChatModel(model="m", base_url=address)
+    monkeypatch.setenv("OLLAMA_HOST", address)
+    with pytest.raises(BuildError, match="base_url must be an address"):
+        OllamaEmbedder(model="m")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://user:secret@host:1/path", "host:1"),
+        ("0.0.0.0", "0.0.0.0"),
+        (":56789", ":56789"),
+        ("https://[::1]:4", "[::1]:4"),
+    ],
+)
+def test_the_address_is_shown_without_credentials(address: str, shown: str) -> None:
+    assert f"host='{shown}'" in repr(OllamaChatModel(model="m", base_url=address))
+    assert f"host='{shown}'" in repr(OllamaEmbedder(model="m", base_url=address))
 
 
 @pytest.mark.parametrize(
