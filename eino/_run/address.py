@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Address", "AddressSegment", "address_text"]
+__all__ = ["Address", "AddressSegment", "address_text", "visible_address"]
 
 
 class AddressSegment(msgspec.Struct, frozen=True, gc=False):
@@ -27,3 +27,11 @@ Address = tuple[AddressSegment, ...]
 def address_text(address: Address) -> str:
     """Return an address as text: `runnable:root;node:tools;tool:search:call_1`."""
     return ";".join(map(str, address))
+
+
+_VISIBLE = frozenset({"agent", "tool"})
+
+
+def visible_address(address: Address) -> Address:
+    """Return an address without its graphs and nodes: what a user of agents knows of it."""
+    return tuple(segment for segment in address if segment.type in _VISIBLE)

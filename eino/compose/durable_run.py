@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 
+from eino._run.address import address_text, visible_address
 from eino._run.frame import current
 from eino._run.interrupt import GraphInterrupt, InterruptSignal
 from eino._run.session import Point, Session, is_below
@@ -205,6 +206,7 @@ class DurableSession(Session):
     def _target(self, target: str) -> Point:
         pending = [point for point in self.points.values() if point.pending]
         found = [point for point in pending if target in (point.id, point.text)]
+        found = found or [point for point in pending if address_text(visible_address(point.address)) == target]
         found = found or [point for point in pending if isinstance(target, str) and is_below(point.text, target)]
         if len(found) == 1:
             return found[0]

@@ -52,7 +52,10 @@ class Begun:
         return unboxed(box, run.mode)
 
     def restore_state(self, level: StateLevel) -> None:
-        """Put the stored state in the place of the new one, changed as the caller wants it."""
+        """Put the stored state in the place of the new one, changed as the caller wants it.
+
+        A state that is linked with things that are not stored finds them again in its method `on_restored()`.
+        """
         if self.session.journal is not None:
             register_with_fields(type(level.value), TYPES)
         if self.restored is None or not self.restored.state:
@@ -63,6 +66,9 @@ class Begun:
             state = state if changed is None else changed
         answer = self.session.answers.get(self.text)
         level.value = state if answer is None else answer
+        relink = getattr(level.value, "on_restored", None)
+        if relink is not None:
+            relink()
 
     def without_pre(self) -> list[int]:
         """Return the nodes that are graphs and go on where they stood: their pre handlers have run."""

@@ -1,0 +1,217 @@
+"""The events of one run, as they come."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from eino._run.interrupt import GraphInterrupt, InterruptSignal
+from eino._tasks import Parker, TaskHandle, shielded, spawn
+from eino.adk.contexts import agent_contexts
+from eino.adk.events import AgentAction, AgentEvent, AgentInterrupt
+from eino.adk.lanes import Lane
+from eino.adk.run_state import RootRun
+from eino.errors import RunCancelledError, RunError, StreamInUseError
+from eino.schema.message import Message
+
+__all__ = ["EventQueue", "EventStream"]
+
+
+class EventQueue:
+    """Events on their way to a reader: any number of them, so that nothing that runs ever waits for the reader."""
+
+    __slots__ = ("_events", "_parker", "ended")
+
+    def __init__(self) -> None:
+        self._events: deque[AgentEvent] = deque()
+        self._parker = Parker()
+        self.ended = False
+
+    def put(self, event: AgentEvent) -> None:
+        """Append an event; what comes behind the end is dropped."""
+        if self.ended:
+            return
+        self._events.append(event)
+        self._parker.unpark()
+
+    def end(self) -> None:
+        """Say that nothing more will come."""
+        self.ended = True
+        self._parker.unpark()
+
+    async def get(self) -> AgentEvent | None:
+        """Return the next event; None at the end.
+
+        Raises:
+            StreamInUseError: If another task waits here.
+        """
+        while not self._events:
+            if self.ended:
+                return None
+            if self._parker.is_parked:
+                raise StreamInUseError("two tasks read the events of one run: let one read, and hand on what it reads")
+            await self._parker.park()
+        return self._events.popleft()
+
+    def clear(self) -> None:
+        """Drop what nobody read, and close its streams."""
+        self.end()
+        while self._events:
+            message = self._events.popleft().message
+            if message is not None:
+                message.close()
+
+
+class _Pump:
+    """Runs the agents in a task of its own. It knows the queue, never the reader: a dropped reader is noticed."""
+
+    __slots__ = ("begin", "ended", "failure", "lane", "queue", "root", "signal")
+
+    def __init__(self, begin: Callable[[Callable[[AgentEvent], None]], Awaitable[Lane]], root: RootRun) -> None:
+        self.begin = begin
+        self.root = root
+        self.queue = EventQueue()
+        self.lane: Lane | None = None
+        self.failure: Exception | None = None
+        self.signal: InterruptSignal | None = None
+        self.ended = False
+
+    async def run(self) -> None:
+        try:
+            self.lane = await self.begin(self.queue.put)
+        except GraphInterrupt as stop:
+            self.failure = stop
+            self.queue.put(_interrupted(stop, self.root))
+        except InterruptSignal as signal:  # the run is part of another one, which stops
+            self.signal = signal
+        except Exception as error:
+            self.failure = error
+            if not _is_told(self.root, error):
+                self.queue.put(_failed(error, self.root))
+        finally:
+            self.ended = True
+            self.queue.end()
+
+
+class EventStream:
+    """The events of one run, in the order in which they happened: `async with runner.run(...) as events`.
+
+    The run begins when the block is entered or the first event is asked for, and goes on whether anybody reads or not.
+    Leaving the block, or `aclose()`, cancels what still runs and waits until nothing of it is left. A run that fails
+    ends with an event that has the `error`, one that stops to ask with one whose `action.interrupted` says where;
+    reading events raises neither.
+    """
+
+    def __init__(self, begin: Callable[[Callable[[AgentEvent], None]], Awaitable[Lane]], root: RootRun) -> None:
+        """Private: use a `Runner`."""
+        self._pump = _Pump(begin, root)
+        self._task: TaskHandle | None = None
+        self._closed = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended; events may still be unread."""
+        return self._pump.ended
+
+    def start(self) -> Self:
+        """Begin the run, if it has not begun; return the stream itself.
+
+        Raises:
+            RuntimeError: If no event loop runs in this thread.
+        """
+        if self._task is None and not self._closed:
+            self._task = spawn(self._pump.run, name="eino: run of agents")
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self.start()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AgentEvent:
+        self.start()
+        event = await self._pump.queue.get()
+        if event is not None:
+            return event
+        if self._pump.signal is not None:
+            raise self._pump.signal
+        raise StopAsyncIteration
+
+    async def answer(self) -> Message:
+        """Wait for the run and return its last message. Events stay where they are, and may be read before or after.
+
+        Raises:
+            RunError: What the run failed with, or if no agent said anything.
+            GraphInterrupt: If the run stopped to ask; its `contexts` say where and what.
+            RunCancelledError: If the run was cancelled.
+        """
+        self.start()
+        if self._task is not None:
+            await self._task.join()
+        pump = self._pump
+        if pump.signal is not None:
+            raise pump.signal
+        if pump.failure is not None:
+            raise pump.failure
+        if pump.lane is None:
+            raise RunCancelledError("the run of agents was cancelled before it came to an answer")
+        for entry in reversed(pump.lane.entries):
+            if entry.error and not entry.skipped:
+                raise RunError(f"the last message of agent {entry.agent_name!r} broke off: {entry.error}")
+            if entry.message is not None and not entry.skipped:
+                return entry.message
+        raise RunError("no agent of the run said anything")
+
+    async def aclose(self) -> None:
+        """Cancel the run if it has not ended, and wait until nothing of it is left. Idempotent."""
+        self._closed = True
+        if self._task is not None and not self._task.done:
+            self._task.cancel()
+            await self._task.wait_ended()
+        self._pump.ended = True
+        self._pump.queue.clear()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await shielded(self.aclose)
+
+    def __del__(self) -> None:
+        task = self._task
+        if task is not None and not task.done:
+            task.cancel()
+            warnings.warn(
+                "the events of a run of agents were dropped while it ran, which cancels it: use "
+                "`async with runner.run(...) as events:`",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+
+def _interrupted(stop: GraphInterrupt, root: RootRun) -> AgentEvent:
+    action = AgentAction(interrupted=AgentInterrupt(contexts=agent_contexts(stop.contexts)))
+    turn = root.stopped
+    if turn is None:
+        return AgentEvent(action=action)
+    return AgentEvent(agent_name=turn.agent_name, run_path=turn.run_path, action=action)
+
+
+def _failed(error: Exception, root: RootRun) -> AgentEvent:
+    turn = root.failed
+    if turn is None:
+        return AgentEvent(error=error)
+    return AgentEvent(agent_name=turn.agent_name, run_path=turn.run_path, error=error)
+
+
+def _is_told(root: RootRun, error: BaseException | None) -> bool:
+    """Whether an event has told of this error, or of what caused it, already."""
+    while error is not None:
+        if any(each is error for each in root.told):
+            return True
+        error = error.__cause__
+    return False

@@ -1,0 +1,250 @@
+"""The run of agents around the caller: who has the turn, what was said so far, and where events go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from eino._run.context import NoRunError
+from eino.adk.events import AgentAction, AgentEvent, AgentOutput, MessageVariant, message_event
+from eino.adk.lanes import Lane, LogEntry, SessionValues
+from eino.callbacks import Handler
+from eino.errors import ConcatError
+from eino.schema._concat import CONCAT
+from eino.schema.message import Message, MessageRole
+
+__all__ = ["AgentRun", "RootRun", "Sink", "current_agent_run", "require_agent_run"]
+
+Sink = Callable[[AgentEvent], None]
+"""Takes an event, at once and without waiting."""
+
+
+class RootRun:
+    """What all turns of one run share. It is made anew when a run goes on; what must last is in the graphs' states."""
+
+    __slots__ = (
+        "external", "failed", "handlers", "new_values", "options", "session", "skip_transfer_messages", "stopped",
+        "streaming", "told",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        streaming: bool = False,
+        handlers: Mapping[str, Sequence[Handler]] | None = None,
+        options: Mapping[str, Any] | None = None,
+        new_values: Mapping[str, Any] | None = None,
+        skip_transfer_messages: bool = False,
+        external: Any = None,
+    ) -> None:
+        self.streaming = streaming
+        """Whether messages are wanted chunk by chunk; the stored run's wish wins when it goes on."""
+        self.session = SessionValues()
+        """Those of the stored run when it goes on."""
+        self.handlers: Mapping[str, Sequence[Handler]] = handlers or {}
+        """Handlers for single agents, by name."""
+        self.options: Mapping[str, Any] = options or {}
+        """Options for single agents, by name; each kind of agent says which it takes."""
+        self.new_values: Mapping[str, Any] = new_values or {}
+        """Session values that the call brought, which win over stored ones."""
+        self.skip_transfer_messages = skip_transfer_messages
+        """Whether histories leave out the messages by which agents hand over."""
+        self.external = external
+        """The wish to stop that comes from outside (`eino.compose.external.External`)."""
+        self.stopped: AgentRun | None = None
+        """The turn that an interrupt is told in the name of."""
+        self.failed: AgentRun | None = None
+        """The innermost turn that failed."""
+        self.told: list[BaseException] = []
+        """Errors that an event has told of already."""
+
+
+class AgentRun:
+    """One turn of one agent.
+
+    Whatever makes events sends them here: `send` returns at once, whether anybody reads or not.
+    """
+
+    __slots__ = (
+        "_pending", "agent", "agent_name", "emit_internal_events", "heard", "lane", "messages", "outer", "root",
+        "run_path", "sink",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        agent: Any,
+        *,
+        agent_name: str,
+        run_path: tuple[str, ...],
+        root: RootRun,
+        outer: AgentRun | None,
+        messages: tuple[Message, ...],
+        sink: Sink,
+    ) -> None:
+        """Private: the driver makes one for each turn."""
+        self.agent = agent
+        self.agent_name = agent_name
+        self.run_path = run_path
+        """Who had a turn on the way here; grows with each transfer and each step of a workflow."""
+        self.root = root
+        self.outer = outer
+        """The turn around this one whose history this one sees; None where a conversation of its own begins."""
+        self.messages = messages
+        """The conversation that the run began with."""
+        self.sink = sink
+        self.lane = Lane()
+        self.emit_internal_events = False
+        """Whether agents inside tools of this one send their events to the reader as well."""
+        self.heard: list[AgentEvent] | None = None
+        """All events of the turn, where somebody wants to know; None where nobody does."""
+        self._pending: list[AgentEvent] = []
+
+    @property
+    def streaming(self) -> bool:
+        """Whether messages are wanted chunk by chunk."""
+        return self.root.streaming
+
+    @property
+    def options(self) -> Any:
+        """What the call gave as options of this very agent; None if nothing."""
+        return self.root.options.get(self.agent_name)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The session values; to be set with `set_value`."""
+        return self.root.session.values
+
+    def set_value(self, key: str, value: Any) -> None:
+        """Set a session value."""
+        self.root.session.set(key, value, self.lane)
+
+    def send(self, event: AgentEvent) -> None:
+        """Send an event. Only what is the agent's own is recorded, and steers: not what agents inside it say."""
+        if not event.run_path:
+            event = AgentEvent(
+                agent_name=event.agent_name or self.agent_name,
+                run_path=self.run_path,
+                output=event.output,
+                action=event.action,
+                error=event.error,
+            )
+        if event.run_path == self.run_path:
+            self._record(event)
+        elif event.message is not None and event.message.is_streaming:
+            self._pending.append(event)  # read to its end as well, so that nothing of it is left open
+        self.forward(event)
+
+    def forward(self, event: AgentEvent) -> None:
+        """Hand on what an agent inside this one said: it is neither recorded here, nor does it steer."""
+        if self.heard is not None:
+            self.heard.append(event)
+        self.sink(event)
+
+    def send_message(
+        self,
+        message: Message | AsyncIterable[Message] | MessageVariant,
+        *,
+        role: MessageRole | None = None,
+        tool_name: str | None = None,
+        action: AgentAction | None = None,
+    ) -> MessageVariant:
+        """Send a message, or a stream of one, and return it as consumers get it."""
+        variant = message
+        if not isinstance(variant, MessageVariant):
+            variant = MessageVariant(variant, role=role, tool_name=tool_name)
+        self.send(message_event(variant, action=action))
+        return variant
+
+    def send_action(self, action: AgentAction) -> None:
+        """Send an action without a message."""
+        self.send(AgentEvent(action=action))
+
+    def send_custom(self, output: Any, *, action: AgentAction | None = None) -> None:
+        """Send a value of the program's own."""
+        self.send(AgentEvent(output=AgentOutput(custom=output), action=action))
+
+    async def settle(self) -> None:
+        """Read the streams that were sent to their end, so that the record is complete and can be stored.
+
+        Call it at the end of each step that sends a stream; it costs nothing when none is open.
+        """
+        while self._pending:
+            event = self._pending[0]
+            if event.message is not None:
+                await event.message.settle()
+            if self._pending and self._pending[0] is event:
+                self._pending.pop(0)
+                if event.run_path == self.run_path:
+                    self.lane.entries.append(_entry(event))
+
+    def discard(self) -> None:
+        """Close what was sent and not read to its end: the turn was cut short."""
+        while self._pending:
+            event = self._pending.pop()
+            if event.message is not None:
+                event.message.close()
+
+    def adopt(self, lane: Lane) -> None:
+        """Go on with a lane that comes from a checkpoint."""
+        self.lane = lane
+        self.root.session.replay(lane)
+
+    def history(self) -> list[LogEntry]:
+        """Return what was said so far, as far as this agent sees it: around it and by itself, not beside it."""
+        entries: list[LogEntry] = [] if self.outer is None else self.outer.history()
+        entries.extend(self.lane.entries)
+        return entries
+
+    def _record(self, event: AgentEvent) -> None:
+        if event.action is not None:
+            self.lane.action = event.action
+        message = event.message
+        if self._pending or (message is not None and message.message is None):
+            self._pending.append(event)
+        else:
+            self.lane.entries.append(_entry(event))
+
+
+def _entry(event: AgentEvent) -> LogEntry:
+    variant = event.message
+    if variant is None:
+        return LogEntry(event.agent_name, None, event.action)
+    error = variant.error
+    if error is None:
+        return LogEntry(event.agent_name, variant.message, event.action)
+    skipped = getattr(error, "will_retry", False) is True
+    text = f"{type(error).__qualname__}: {error}"
+    return LogEntry(event.agent_name, _joined(variant.partial), event.action, error=text, skipped=skipped)
+
+
+def _joined(chunks: Sequence[Message]) -> Message | None:
+    """Return what arrived of a message; None if it does not even fit together."""
+    try:
+        return CONCAT.concat(list(chunks)) if chunks else None
+    except ConcatError:
+        return None
+
+
+_current: ContextVar[AgentRun | None] = ContextVar("eino_agent_run", default=None)
+
+
+def current_agent_run() -> AgentRun | None:
+    """Return the turn that the caller is part of; None outside every run of agents."""
+    return _current.get()
+
+
+def require_agent_run() -> AgentRun:
+    """Return the turn that the caller is part of.
+
+    Raises:
+        NoRunError: Outside every run of agents.
+    """
+    run = _current.get()
+    if run is None:
+        raise NoRunError("no agent runs here: call this in an agent, or in a tool or middleware of one")
+    return run
+
+
+current_turn = _current
+"""For the driver, which sets it."""
