@@ -34,6 +34,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 LIST: Final = ROOT / "scripts" / "mutations.toml"
 FIELDS: Final = frozenset({"id", "file", "why", "tests", "old", "new"})
 BASELINE_LIMIT_S: Final = 900.0
+HANGS_S: Final = 45.0
+"""A test that takes longer than so many seconds hangs: pytest shows where, and ends."""
 
 Verdict = Literal["caught", "hung", "survived", "unfit"]
 """`hung`: the tests did not end in time, which is caught too. `unfit`: the tests could not even be collected."""
@@ -147,8 +149,8 @@ def environment(tree: Path, root: Path) -> dict[str, str]:
 
 def run_tests(tree: Path, root: Path, tests: Sequence[str], limit_s: float) -> tuple[int | None, str]:
     """Return the exit code of pytest in the tree, None if it had to be stopped, and what it printed."""
-    options = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-header", "--tb=line", "-W", "default"]
-    command = [sys.executable, "-m", "pytest", *options, *tests]
+    options = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
+    command = [sys.executable, "-m", "pytest", *options, "-o", f"faulthandler_timeout={HANGS_S:g}", *tests]
     process = subprocess.Popen(
         command,
         cwd=tree,

@@ -51,10 +51,11 @@ def test_mappings_are_united() -> None:
     assert first == {"a": 1}
 
 
-def test_a_key_may_come_once() -> None:
+@pytest.mark.parametrize("other", [1, 2, None], ids=["same", "another", "none"])
+def test_a_key_may_come_once(other: Any) -> None:
     """Which of two values wins would depend on timing."""
     with pytest.raises(MergeError, match=r"\(values merge map\) duplicated key \('a'\) found; give the predecessors"):
-        merge_values([{"a": 1}, {"a": 1}])
+        merge_values([{"a": 1}, {"a": other}])
 
 
 @pytest.mark.parametrize(
