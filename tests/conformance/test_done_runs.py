@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from eino import END, START, Graph, GraphInterrupt, MemoryStore, Runnable, interrupt
-from eino.compose.journal import Journal, _chained
+from eino.compose.journal import Journal
 from eino.compose.store import Record, RunStatus, StoredRun
-from eino.errors import CheckpointError, CorruptCheckpointError, RunError, StoreUnavailableError, UnknownRunError
-from eino.schema.codec import Codec
+from eino.errors import CorruptCheckpointError, RunError, StoreUnavailableError, UnknownRunError
 
 
 async def ask(text: str) -> str:
@@ -83,32 +82,26 @@ async def test_a_damaged_run_is_given_back() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param([1, {"points": 7}], id="a stop without its parts"),
-        pytest.param([1, "text"], id="no stop at all"),
-        pytest.param("text", id="no record at all"),
+        pytest.param({"points": 7}, id="a stop without its parts"),
+        pytest.param("text", id="no stop at all"),
+        pytest.param({"points": [], "levels": {"runnable:g": 1}, "kept": {}, "shape": {}, "input": []}, id="no shape"),
         pytest.param(
-            [1, {"points": [], "levels": {"runnable:g": 1}, "kept": {}, "shape": {}, "input": []}], id="no place"
+            {"points": [], "levels": {"runnable:g": 1}, "kept": {}, "shape": {"nodes": {}}, "input": []}, id="no place"
         ),
     ],
 )
 async def test_a_record_that_eino_does_not_write_is_told(body: Any) -> None:
     """Its chain is whole, so that somebody else wrote it: a clear error, and it stays as it is."""
     store = MemoryStore()
-    runnable = asking(store)
-    await stopped(runnable)
-    run = await found(store)
-    data = Codec("msgpack").encode(body)
-    await store.delete("r")
-    claimed = await store.claim("r", "me", take_over=False, create=True)
-    mac = _chained("r", 1, claimed.epoch, "interrupt", body=data, before=b"")
-    record = Record(1, claimed.epoch, "interrupt", data, mac)
-    await store.append("r", [record], expected_head=0, epoch=claimed.epoch, status=RunStatus.WAITING)
+    journal = await Journal.open(store, "r")
+    await journal.append("interrupt", body, "waiting")
+    before = await found(store)
 
-    with pytest.raises(CheckpointError):
-        await runnable.invoke(checkpoint_id="r")
+    with pytest.raises(CorruptCheckpointError, match="is not as eino writes it"):
+        await asking(store).invoke(checkpoint_id="r")
 
     after = await found(store)
-    assert (after.status, after.records) == (run.status, (record,))
+    assert (after.status, after.records) == (RunStatus.WAITING, before.records)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +115,7 @@ async def test_a_damaged_answer_is_told(change: Callable[[bytes], bytes]) -> Non
     runnable = asking(store)
     question = await stopped(runnable)
     journal = await Journal.open(store, "r")
-    await journal.answer(question, "no")
+    await journal.answer({question: "no"})
     value = (await found(store)).answers[question]
     await store.delete("r")
     await stopped(runnable)

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,27 +95,6 @@ class TornStore(SQLiteStore):
             db.execute("COMMIT")
 
 
-class TrustingStore(SQLiteStore):
-    """Makes the chain of what it finds fit, whatever that is."""
-
-    async def claim(self, run_id: str, owner: str, *, take_over: bool | str, create: bool) -> StoredRun:
-        """See `CheckpointStore`."""
-        return _rechained(await super().claim(run_id, owner, take_over=take_over, create=create))
-
-    async def load(self, run_id: str) -> StoredRun | None:
-        """See `CheckpointStore`."""
-        run = await super().load(run_id)
-        return None if run is None else _rechained(run)
-
-
-def _rechained(run: StoredRun) -> StoredRun:
-    before, records = b"", []
-    for seq, record in enumerate(run.records, 1):
-        before = journal._chained(run.run_id, seq, record.epoch, record.kind, body=record.body, before=before)
-        records.append(replace(record, seq=seq, mac=before))
-    return replace(run, head=len(records), head_mac=before, records=tuple(records))
-
-
 class ClockStore(SQLiteStore):
     """Takes what was stored last by the clock for the latest, and discards what it takes for older."""
 
@@ -180,7 +159,7 @@ class LaxKit(_Kit):
 class LateKit(_Kit):
     """See `LateStore`."""
 
-    made = LateStore  # type: ignore[assignment]
+    made = LateStore
 
 
 class TornKit(_Kit):
@@ -189,10 +168,21 @@ class TornKit(_Kit):
     made = TornStore
 
 
-class TrustingKit(_Kit):
-    """See `TrustingStore`."""
+class TrustingKit(SQLiteKit):
+    """The store is sound; the journal on top of it chains and seals nothing, and so trusts whatever it finds."""
 
-    made = TrustingStore
+    @asynccontextmanager
+    async def open(self, watch: Callable[[str], None] | None = None) -> AsyncIterator[CheckpointStore]:
+        """Return the store, while nothing is chained."""
+        sound: dict[str, Any] = {name: getattr(journal, name) for name in ("_chained", "_seal")}
+        try:
+            for name in sound:
+                setattr(journal, name, lambda *_, **__: b"")
+            async with super().open(watch) as store:
+                yield store
+        finally:
+            for name, function in sound.items():
+                setattr(journal, name, function)
 
 
 class ClockKit(_Kit):
@@ -219,7 +209,7 @@ class RerunKit(SQLiteKit):
             def forgetful(session: Any, entries: Any) -> None:
                 fold(session, [entry for entry in entries if entry.kind not in ("level", "kept")])
 
-            durable_run.DurableSession.fold = forgetful  # type: ignore[method-assign]
+            durable_run.DurableSession.fold = forgetful  # type: ignore[assignment, method-assign]
         async with super().open(watch) as store:
             yield store
 

@@ -50,7 +50,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "zombie": Scenario(
         "SIGSTOP, replaced, SIGCONT",
-        "the replaced worker is fenced: at most it ends what it was at, and no effect that must happen once is repeated",
+        "the replaced worker is fenced: at most it ends what it was at, and repeats no effect that must happen once",
         stop_and_replace,
     ),
     "resume": Scenario(

@@ -137,7 +137,7 @@ def flip_bit(rows: Rows, _: Rows, random: Random) -> str:
         for table, found in rows.items()
         for number, row in enumerate(found)
         for column, value in row.items()
-        if column != "run_id" and isinstance(value, (bytes, str, int)) and value != ""
+        if column != "run_id" and isinstance(value, (bytes, str, int)) and value not in ("", b"")
     ]
     if random.random() < 0.5:
         chosen = random.choice(sorted({(table, column) for table, _, column in places}))

@@ -1,4 +1,4 @@
-"""Stores that are slow, locked, full, cut off or silent: a run ends right, or stops with a clear error and ends later."""
+"""Stores that are slow, locked, full, cut off or silent: a run ends right, or stops with a clear error first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that are not like the others: of a later version, with a type of their own, malicious, watched, short of disk.
+"""Workers that are not like the others: of a later version, with their own type, malicious, watched, short of disk.
 
 Each changes its own process only, before it begins to work.
 """
