@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from eino.compose.journal import MAX_RECORD_BYTES
 from eino.compose.node import NodeSpec
 from eino.errors import BuildError
 from eino.schema._codec_discovery import register_with_fields
@@ -17,7 +18,15 @@ Durability = Literal["interrupt", "step"]
 """When a run is saved: when it is interrupted, or after every step as well."""
 
 COMPILE_OPTIONS = frozenset(
-    {"checkpoint_store", "interrupt_before", "interrupt_after", "durability", "keep", "migrate"}
+    {
+        "checkpoint_store",
+        "interrupt_before",
+        "interrupt_after",
+        "durability",
+        "keep",
+        "migrate",
+        "max_checkpoint_bytes",
+    }
 )
 """Compile options that make the runs of a graph resumable."""
 
@@ -40,6 +49,8 @@ class Durable:
     durability: Durability = "interrupt"
     keep: bool = False
     """Whether a run that is done stays in the store."""
+    max_bytes: int = MAX_RECORD_BYTES
+    """Size of the largest record, and of the largest answer."""
     migrate: Migrate | None = None
     """Called with the `GraphChange` when a stored run is of another version of the graph."""
 
@@ -64,8 +75,14 @@ def durable_of(
     durability = options.get("durability", "interrupt")
     if durability not in get_args(Durability):
         raise BuildError(f"compile(durability={durability!r}): it is 'interrupt' or 'step'")
-    if store is None and not {"durability", "keep", "migrate"}.isdisjoint(options):
-        raise BuildError("compile(durability=, keep=, migrate=) need a checkpoint_store=, such as MemoryStore()")
+    if store is None and not {"durability", "keep", "migrate", "max_checkpoint_bytes"}.isdisjoint(options):
+        raise BuildError(
+            "compile(durability=, keep=, migrate=, max_checkpoint_bytes=) need a checkpoint_store=, such as"
+            " MemoryStore()"
+        )
+    max_bytes = options.get("max_checkpoint_bytes", MAX_RECORD_BYTES)
+    if not isinstance(max_bytes, int) or max_bytes < 1:
+        raise BuildError(f"compile(max_checkpoint_bytes={max_bytes!r}): at least 1 byte is needed")
     if not isinstance(options.get("keep", False), bool):
         raise BuildError(f"compile(keep={options['keep']!r}): it is True or False")
     if store is not None and isinstance(state, type):
@@ -76,6 +93,7 @@ def durable_of(
         after=_indices(options, "interrupt_after", specs),
         durability=durability,
         keep=options.get("keep", False),
+        max_bytes=max_bytes,
         migrate=options.get("migrate"),
     )
 

@@ -73,14 +73,14 @@ class DurableSession(Session):
         """Whether a graph runs at a place or inside it."""
         return any(is_below(text, place) for text in self.active)
 
-    async def append(self, kind: str, body: Any, status: Any = None) -> None:
+    async def append(self, kind: str, body: Any, status: Any = None, *, is_last: bool = False) -> None:
         """Store one record. Graphs beside each other wait for each other."""
         if self.journal is None:
             return
         if self._lock is None:
             self._lock = anyio.Lock()
         async with self._lock:
-            await self.journal.append(kind, body, status)
+            await self.journal.append(kind, body, status, is_last=is_last)
 
     async def record_level(self, text: str, level: dict[str, Any]) -> None:
         """Store where a graph stands, and what is done since the last record."""
@@ -130,11 +130,16 @@ class DurableSession(Session):
     async def broken_off(self, status: str) -> None:
         """Note that the run did not reach its end: what is stored stays, and the run can be called again.
 
-        If that cannot be noted the run counts as running until its worker is gone. The caller hears of what broke it
-        off, which is often the same trouble, and not of this.
+        If that cannot be noted the run keeps the status `running`, but nobody has it: the next call goes on with it.
+        The caller hears of what broke it off, which is often the same trouble, and not of this.
         """
-        with suppress(EinoError):
-            await self.append("stop", {}, status)
+        if self.journal is None:
+            return
+        try:
+            with suppress(EinoError):
+                await self.append("stop", {}, status, is_last=True)
+        finally:
+            self.journal.leave()
 
     def fold(self, entries: Any) -> None:
         """Take up what is stored.
@@ -195,8 +200,7 @@ class DurableSession(Session):
                     f"{stored[point.id]!r:.200}: leave it out to go on with that answer"
                 )
             chosen[point.text] = data
-        for text, data in chosen.items():
-            await self.journal.answer(self.points[text].id, data)
+        await self.journal.answer({self.points[text].id: data for text, data in chosen.items()})
         for text, point in self.points.items():
             if text in chosen:
                 self.answers[text] = chosen[text]
@@ -317,10 +321,9 @@ async def _opened(plan: Plan, value: Any, mode: Mode, options: Mapping[str, Any]
     session.by_step = durable.durability == "step"
     take_over = bool(options.get("take_over"))
     is_new = value is not MISSING and not resume
-    stored = await _stored(durable.store, read_id, write_id, is_new=is_new)
-    session.journal = await Journal.open(
-        durable.store, write_id, take_over=take_over, create=is_new or stored is not None
-    )
+    stored = await _stored(durable, read_id, write_id, is_new=is_new)
+    opened = partial(Journal.open, durable.store, write_id, take_over=take_over, max_bytes=durable.max_bytes)
+    session.journal = await opened(create=is_new or stored is not None)
     entries, answers = (stored or session.journal).entries, dict((stored or session.journal).answers)
     is_over = options.get("force_new_run") or any(entry.kind == "end" for entry in entries)
     if is_over and (resume or value is MISSING):
@@ -329,7 +332,7 @@ async def _opened(plan: Plan, value: Any, mode: Mode, options: Mapping[str, Any]
     try:
         if is_over or stored is not None:
             await session.journal.delete()
-            session.journal = await Journal.open(durable.store, write_id, take_over=take_over)
+            session.journal = await opened()
         if not is_over:
             session.fold(entries)
             session.levels = checked_levels(write_id, plan, session.shape, session.levels) if session.resumed else {}
@@ -343,11 +346,11 @@ async def _opened(plan: Plan, value: Any, mode: Mode, options: Mapping[str, Any]
         raise
 
 
-async def _stored(store: Any, read_id: str, write_id: str, *, is_new: bool) -> Journal | None:
+async def _stored(durable: Durable, read_id: str, write_id: str, *, is_new: bool) -> Journal | None:
     """Return the run to go on with, if it is to be stored under another id than its own."""
     if not read_id or read_id == write_id:
         return None
-    found: Journal | None = await Journal.peek(store, read_id)
+    found: Journal | None = await Journal.peek(durable.store, read_id, max_bytes=durable.max_bytes)
     if found is None and not is_new:
         raise UnknownRunError(f"there is no run {read_id!r} in the store: give an input to begin one")
     return found
@@ -394,7 +397,7 @@ def _ids(options: Mapping[str, Any]) -> tuple[str, str]:
     """Return the ids to read and to write; empty if there is none."""
     for name in ("checkpoint_id", "write_checkpoint_id"):
         given = options.get(name)
-        if given is not None and (not isinstance(given, str) or not given):
-            raise RunError(f"{name}={given!r}: give a text that is not empty, or leave it out")
+        if given is not None and (not isinstance(given, str) or not given or "\0" in given):
+            raise RunError(f"{name}={given!r:.200}: give a text that is not empty and has no NUL, or leave it out")
     read_id: str = options.get("checkpoint_id") or ""
     return read_id, options.get("write_checkpoint_id") or read_id

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Self
 
+from eino.compose.owner import Owner, is_left_by
+from eino.compose.patience import patiently
 from eino.compose.store import CheckpointStore, Record, RunStatus, StoredRun
-from eino.errors import CorruptCheckpointError, EinoError
-from eino.schema.codec import Codec
+from eino.errors import (
+    AlreadyAnsweredError,
+    CheckpointError,
+    CheckpointTooLargeError,
+    CheckpointVersionError,
+    CorruptCheckpointError,
+    EinoError,
+    FencedError,
+    RunActiveError,
+)
+from eino.schema.codec import DEFAULT_MAX_BYTES, Codec
 
-__all__ = ["Entry", "Journal"]
+__all__ = ["MAX_RECORD_BYTES", "Entry", "Journal"]
 
-_CODEC: Final = Codec("msgpack")
+MAX_RECORD_BYTES: Final = DEFAULT_MAX_BYTES
+"""Size of the largest record, unless a graph is compiled with another limit."""
+
+_CODEC: Final = Codec("msgpack", max_bytes=2**63 - 1)  # the limit is the journal's, with an error of its own
 _FORMAT: Final = 1
 _SNAPSHOT: Final = "interrupt"
 """Kind of record that says all; those before it need not be read."""
+_ANSWERED: Final = "answered"
+"""Kind of record that says which answers the run goes on with, so that they cannot vanish or change afterwards."""
+_SEAL_BYTES: Final = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,73 +47,137 @@ class Entry:
 
 
 class Journal:
-    """One run in a store, claimed by this worker or only looked at."""
+    """One run in a store, claimed by this worker or only looked at.
 
-    def __init__(self, store: CheckpointStore, run: StoredRun) -> None:
+    A store that cannot be reached is asked again for a while. Whether a call that broke off had been carried out is
+    found out then, so that nothing is done twice.
+    """
+
+    def __init__(
+        self, store: CheckpointStore, run: StoredRun, owner: Owner | None = None, *, max_bytes: int = MAX_RECORD_BYTES
+    ) -> None:
         """Private: use `Journal.open` or `Journal.peek`."""
         self._store = store
+        self._owner = owner  # lives as long as this does: then others of this process may have the run
+        self._max_bytes = max_bytes
         self.run_id = run.run_id
         self.epoch = run.epoch
         self.status = run.status
         """Status of the run before it was claimed."""
         self._head = run.head
         self._mac = run.head_mac
-        self.entries = _entries(run)
+        self.entries = _entries(store.namespace, run, max_bytes)
         """What is stored, from the last whole snapshot on."""
         self.answers: Mapping[str, Any] = {
-            each: _CODEC.decode(_unsealed(run.run_id, each, value)) for each, value in run.answers.items()
+            each: _CODEC.decode(_unsealed(store.namespace, run.run_id, each, value))
+            for each, value in run.answers.items()
         }
 
     @classmethod
-    async def open(cls, store: CheckpointStore, run_id: str, *, take_over: bool = False, create: bool = True) -> Self:
+    async def open(
+        cls,
+        store: CheckpointStore,
+        run_id: str,
+        *,
+        take_over: bool = False,
+        create: bool = True,
+        max_bytes: int = MAX_RECORD_BYTES,
+    ) -> Self:
         """Claim a run and return its journal.
 
         Raises:
             RunActiveError: If another worker has it and `take_over` is false.
             UnknownRunError: If there is none and `create` is false.
             CorruptCheckpointError: If what is stored is not what was written.
+            CheckpointVersionError: If another version of eino wrote it.
+            CheckpointTooLargeError: If a record is larger than `max_bytes`.
         """
-        run = await store.claim(run_id, _owner(), take_over=take_over, create=create)
+        owner, run = Owner(), None
         try:
-            return cls(store, run)
-        except Exception:
-            await _give_back(store, run)
+            run = await patiently(partial(_claimed, store, run_id, owner, take_over=take_over, create=create))
+            return cls(store, run, owner, max_bytes=max_bytes)
+        except BaseException:
+            owner.leave()
+            if run is not None:
+                await _give_back(store, run)
             raise
 
     @classmethod
-    async def peek(cls, store: CheckpointStore, run_id: str) -> Self | None:
-        """Return a run without claiming it; None if there is none."""
-        run = await store.load(run_id)
-        return None if run is None else cls(store, run)
+    async def peek(cls, store: CheckpointStore, run_id: str, *, max_bytes: int = MAX_RECORD_BYTES) -> Self | None:
+        """Return a run without claiming it; None if there is none.
 
-    async def append(self, kind: str, body: Any, status: str | None = None) -> None:
+        Raises:
+            CheckpointError: As `open`, but nobody needs to have it.
+        """
+        run = await patiently(partial(store.load, run_id))
+        return None if run is None else cls(store, run, max_bytes=max_bytes)
+
+    async def append(self, kind: str, body: Any, status: str | None = None, *, is_last: bool = False) -> None:
         """Store one record.
+
+        Args:
+            kind: What the record says.
+            body: It, as data that the codec knows.
+            status: What becomes of the run with it; None leaves its status.
+            is_last: Whether this worker leaves the run with it, and so does not wait for a store that is down.
 
         Raises:
             FencedError: If another worker claimed the run since.
             CodecError: If a value cannot be stored; the path leads there, and nothing was written.
+            CheckpointTooLargeError: If it is larger than the limit; nothing was written.
+            StoreUnavailableError: If the store cannot be reached.
         """
         data = _CODEC.encode([_FORMAT, body])
+        if len(data) > self._max_bytes:
+            raise _too_large(self.run_id, f"a record of the kind {kind!r}", len(data), self._max_bytes)
         seq = self._head + 1
-        mac = _chained(self.run_id, seq, self.epoch, kind, body=data, before=self._mac)
+        mac = _chained(self._store.namespace, self.run_id, seq, self.epoch, kind, body=data, before=self._mac)
         record = Record(seq, self.epoch, kind, data, mac)
-        await self._store.append(
+        work = partial(
+            self._store.append,
             self.run_id,
-            [record],
+            (record,),
             expected_head=self._head,
             epoch=self.epoch,
             status=None if status is None else RunStatus(status),
         )
+        if is_last:
+            await work()
+        else:
+            await patiently(work, partial(self._settle_append, record))
         self._head, self._mac = seq, mac
 
-    async def answer(self, interrupt_id: str, value: Any) -> None:
-        """Store the answer to an interrupt; the first one counts.
+    async def _settle_append(self, record: Record, error: CheckpointError) -> None:
+        """Take an append that broke off, and is fenced now, for done if its record is there."""
+        run = await self._store.load(self.run_id) if isinstance(error, FencedError) else None
+        if run is None or (run.epoch, run.head, run.head_mac) != (self.epoch, record.seq, record.mac):
+            raise error
+
+    async def answer(self, answers: Mapping[str, Any]) -> None:
+        """Store the answers to interrupts, by id; the first one to each counts.
 
         Raises:
             AlreadyAnsweredError: If there is one.
+            CheckpointTooLargeError: If one is larger than the limit.
         """
+        sealed = {each: self._sealed(each, value) for each, value in answers.items()}
+        for interrupt_id, value in sealed.items():
+            work = partial(self._store.answer, self.run_id, interrupt_id, value)
+            await patiently(work, partial(self._settle_answer, interrupt_id, value))
+        if sealed:
+            await self.append(_ANSWERED, {each: value[:_SEAL_BYTES] for each, value in sealed.items()})
+
+    def _sealed(self, interrupt_id: str, value: Any) -> bytes:
         data = _CODEC.encode(value)
-        await self._store.answer(self.run_id, interrupt_id, _seal(self.run_id, interrupt_id, data) + data)
+        if len(data) > self._max_bytes:
+            raise _too_large(self.run_id, f"the answer to interrupt {interrupt_id!r}", len(data), self._max_bytes)
+        return _seal(self._store.namespace, self.run_id, interrupt_id, data) + data
+
+    async def _settle_answer(self, interrupt_id: str, value: bytes, error: CheckpointError) -> None:
+        """Take an answer that broke off, and is refused now, for stored if it is there."""
+        run = await self._store.load(self.run_id) if isinstance(error, AlreadyAnsweredError) else None
+        if run is None or run.answers.get(interrupt_id) != value:
+            raise error
 
     async def give_back(self) -> None:
         """Leave the run as it was before it was claimed.
@@ -105,10 +185,16 @@ class Journal:
         Raises:
             FencedError: If another worker claimed it since.
         """
+        self.leave()
         if self.status is RunStatus.NEW:
             await self.delete()
         else:
             await self._store.append(self.run_id, (), expected_head=self._head, epoch=self.epoch, status=self.status)
+
+    def leave(self) -> None:
+        """Note that this worker does nothing more for the run, so that others of this process may claim it."""
+        if self._owner is not None:
+            self._owner.leave()
 
     async def delete(self) -> None:
         """Remove the run.
@@ -116,7 +202,17 @@ class Journal:
         Raises:
             FencedError: If another worker claimed it since.
         """
-        await self._store.delete(self.run_id, epoch=self.epoch)
+        await patiently(partial(self._store.delete, self.run_id, epoch=self.epoch))
+
+
+async def _claimed(store: CheckpointStore, run_id: str, owner: Owner, *, take_over: bool, create: bool) -> StoredRun:
+    """Claim a run, also from a worker of this process that has left it."""
+    try:
+        return await store.claim(run_id, owner.name, take_over=take_over, create=create)
+    except RunActiveError as error:
+        if not is_left_by(error.owner, owner):
+            raise
+        return await store.claim(run_id, owner.name, take_over=error.owner, create=create)
 
 
 async def _give_back(store: CheckpointStore, run: StoredRun) -> None:
@@ -125,7 +221,7 @@ async def _give_back(store: CheckpointStore, run: StoredRun) -> None:
         await store.append(run.run_id, (), expected_head=run.head, epoch=run.epoch, status=run.status)
 
 
-def _entries(run: StoredRun) -> tuple[Entry, ...]:
+def _entries(namespace: str, run: StoredRun, max_bytes: int) -> tuple[Entry, ...]:
     """Return the records, decoded, from the last snapshot on.
 
     Raises:
@@ -133,15 +229,33 @@ def _entries(run: StoredRun) -> tuple[Entry, ...]:
     """
     before = b""
     for position, record in enumerate(run.records, 1):
-        wanted = _chained(run.run_id, position, record.epoch, record.kind, body=record.body, before=before)
+        if len(record.body) > max_bytes:
+            raise _too_large(run.run_id, f"record {position}", len(record.body), max_bytes)
+        wanted = _chained(namespace, run.run_id, position, record.epoch, record.kind, body=record.body, before=before)
         if record.seq != position or record.mac != wanted:
             raise CorruptCheckpointError(f"run {run.run_id!r}: record {position} is not what was written")
         before = record.mac
     if run.head != len(run.records) or run.head_mac != before:
         raise CorruptCheckpointError(f"run {run.run_id!r}: records behind number {len(run.records)} are missing")
+    for record in run.records:
+        if record.kind == _ANSWERED:
+            _require_answers(run, _entry(run, record).body)
     first = max((at for at, record in enumerate(run.records) if record.kind == _SNAPSHOT), default=0)
     effects = [record for record in run.records[:first] if record.kind in ("intent", "result")]
     return tuple(_entry(run, record) for record in (*effects, *run.records[first:]))
+
+
+def _require_answers(run: StoredRun, seals: Any) -> None:
+    """Refuse a run whose answers are not those that it went on with.
+
+    Raises:
+        CorruptCheckpointError: If they are not.
+    """
+    for interrupt_id, seal in dict(seals).items():
+        if run.answers.get(interrupt_id, b"")[:_SEAL_BYTES] != seal:
+            raise CorruptCheckpointError(
+                f"run {run.run_id!r}: the answer to interrupt {interrupt_id!r} is not what the run went on with"
+            )
 
 
 def _entry(run: StoredRun, record: Record) -> Entry:
@@ -150,36 +264,43 @@ def _entry(run: StoredRun, record: Record) -> Entry:
         raise CorruptCheckpointError(f"run {run.run_id!r}: record {record.seq} is not as eino writes it")
     version, body = stored
     if version != _FORMAT:
-        raise CorruptCheckpointError(f"run {run.run_id!r}: record {record.seq} has format {version}, not {_FORMAT}")
+        raise CheckpointVersionError(
+            f"run {run.run_id!r}: record {record.seq} has the format {version!r:.40}, not {_FORMAT}: go on with the "
+            "version of eino that wrote it"
+        )
     return Entry(record.kind, body)
 
 
-def _chained(run_id: str, seq: int, epoch: int, kind: str, *, body: bytes, before: bytes) -> bytes:
+def _chained(namespace: str, run_id: str, seq: int, epoch: int, kind: str, *, body: bytes, before: bytes) -> bytes:
     """Return what chains a record to the one before: it shows corruption, but no forgery."""
-    name, sort = run_id.encode(), kind.encode()
-    head = b"".join(number.to_bytes(8) for number in (len(name), len(sort), seq, epoch, len(before)))
-    return hashlib.sha256(head + name + sort + before + body).digest()
+    space, name, sort = namespace.encode(), run_id.encode(), kind.encode()
+    head = b"".join(number.to_bytes(8) for number in (len(space), len(name), len(sort), seq, epoch, len(before)))
+    return hashlib.sha256(head + space + name + sort + before + body).digest()
 
 
-def _seal(run_id: str, interrupt_id: str, data: bytes) -> bytes:
+def _seal(namespace: str, run_id: str, interrupt_id: str, data: bytes) -> bytes:
     """Return what stands before a stored answer: it shows corruption, and an answer to another question."""
-    run, point = run_id.encode(), interrupt_id.encode()
-    return hashlib.sha256(len(run).to_bytes(8) + run + len(point).to_bytes(8) + point + data).digest()
+    texts = [each.encode() for each in (namespace, run_id, interrupt_id)]
+    head = b"".join(len(each).to_bytes(8) + each for each in texts)
+    return hashlib.sha256(head + data).digest()
 
 
-def _unsealed(run_id: str, interrupt_id: str, value: bytes) -> bytes:
+def _unsealed(namespace: str, run_id: str, interrupt_id: str, value: bytes) -> bytes:
     """Return a stored answer without its seal.
 
     Raises:
         CorruptCheckpointError: If it is not what was written.
     """
-    seal, data = value[: hashlib.sha256().digest_size], value[hashlib.sha256().digest_size :]
-    if seal != _seal(run_id, interrupt_id, data):
+    seal, data = value[:_SEAL_BYTES], value[_SEAL_BYTES:]
+    if seal != _seal(namespace, run_id, interrupt_id, data):
         raise CorruptCheckpointError(
             f"run {run_id!r}: the answer to interrupt {interrupt_id!r} is not what was written"
         )
     return data
 
 
-def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+def _too_large(run_id: str, what: str, size: int, limit: int) -> CheckpointTooLargeError:
+    return CheckpointTooLargeError(
+        f"run {run_id!r}: {what} has {size} bytes, {limit} are allowed: store a reference instead of large data, or "
+        "compile with max_checkpoint_bytes="
+    )

@@ -61,6 +61,8 @@ class CompileOptions(TypedDict, total=False):
     a crash loses at most the step that was running."""
     keep: bool
     """Whether a run that is done stays in the store; by default it is deleted."""
+    max_checkpoint_bytes: int
+    """Size of the largest record of a run that is stored, and of the largest answer; 64 MiB unless given."""
     migrate: Callable[[GraphChange], Any]
     """Called when a stored run belongs to another version of the graph; returns the levels to go on with."""
     on_compile: Sequence[CompileCallback]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from eino.compose.store import RunStatus
@@ -157,7 +158,7 @@ class ClaimChecks(Conformance, suite=True):
             same(len(set(epochs)), len(epochs), f"different epochs of {sorted(epochs)}")
             same((await stored(store)).epoch, max(epochs), "the epoch that is stored")
             for epoch in sorted(epochs)[:-1]:
-                await refused(FencedError, lambda epoch=epoch: add(store, epoch, 1), "an append of an old worker")
+                await refused(FencedError, partial(add, store, epoch, 1), "an append of an old worker")
             await add(store, max(epochs), 1)
 
     async def test_a_cancelled_call_does_all_or_nothing(self) -> None:

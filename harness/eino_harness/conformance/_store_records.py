@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from eino.compose.store import Record, RunStatus
@@ -100,7 +101,7 @@ class RecordChecks(Conformance, suite=True):
             for wrong in ([record(2)], [record(1), record(3)], [record(1), record(1)]):
                 await refused(
                     ValueError,
-                    lambda wrong=wrong: store.append(RUN, wrong, expected_head=0, epoch=run.epoch, status=None),
+                    partial(store.append, RUN, wrong, expected_head=0, epoch=run.epoch, status=None),
                     f"records with the sequences {[each.seq for each in wrong]} behind 0",
                 )
             found = await stored(store)
@@ -213,9 +214,7 @@ class RecordChecks(Conformance, suite=True):
             await claim(store)
             await store.answer(RUN, "ask", b"yes")
             for second in (b"yes", b"no"):
-                await refused(
-                    AlreadyAnsweredError, lambda second=second: store.answer(RUN, "ask", second), "a second answer"
-                )
+                await refused(AlreadyAnsweredError, partial(store.answer, RUN, "ask", second), "a second answer")
             same(dict((await stored(store)).answers), {"ask": b"yes"}, "the answer after a second one")
 
     async def test_of_many_who_answer_one_wins(self) -> None:

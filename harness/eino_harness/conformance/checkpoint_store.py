@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 from eino.compose.store import RunStatus
@@ -179,7 +180,7 @@ class CheckpointStoreConformance(ClaimChecks, RecordChecks, suite=True):
 
     async def test_a_store_that_is_down_says_so(self) -> None:
         """Every method of a store whose place cannot be reached raises a `StoreUnavailableError`."""
-        calls = {
+        calls: dict[str, Callable[[Any], Awaitable[object]]] = {
             "claim": claim,
             "append": lambda store: add(store, 1, 1),
             "load": lambda store: store.load(RUN),
@@ -189,5 +190,5 @@ class CheckpointStoreConformance(ClaimChecks, RecordChecks, suite=True):
         }
         async with self.component(self.make_failing) as store:
             for name, call in calls.items():
-                error = await refused(StoreUnavailableError, lambda call=call: call(store), f"`{name}`")
+                error = await refused(StoreUnavailableError, partial(call, store), f"`{name}`")
                 require(str(error), f"`{name}` failed with StoreUnavailableError, but its text is empty")
