@@ -38,6 +38,7 @@ from eino.schema import (
     concat_tool_results,
     image_part,
     register_concat,
+    token_usage,
     tool_call,
     tool_message,
     tool_result,
@@ -571,3 +572,20 @@ class Nested:
 def test_defaults_carry_nothing() -> None:
     """A structure whose fields have their defaults is empty, even if a default is not."""
     assert concat([Nested(), Nested(items=[1]), Nested()]) == Nested(items=[1])
+
+
+def test_usage_is_the_highest_count_of_each_kind() -> None:
+    """Providers report running totals, some of them in several chunks: to add them up would count twice."""
+    totals = [
+        token_usage(10, 1, 11, cached_tokens=4),
+        token_usage(10, 3, 13, reasoning_tokens=2),
+        token_usage(0, 5, 15, reasoning_tokens=1),
+    ]
+    chunks = [
+        Message(role="assistant", content="", response_meta=ResponseMeta(finish_reason=reason, usage=usage))
+        for reason, usage in zip(["", "length", "stop"], totals, strict=True)
+    ]
+
+    meta = concat_messages(chunks).response_meta
+
+    assert meta == ResponseMeta(finish_reason="stop", usage=token_usage(10, 5, 15, cached_tokens=4, reasoning_tokens=2))
