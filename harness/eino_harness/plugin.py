@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     flags = {
         "--benchmark": ("eino_benchmark", "Collect bench_*.py and run only benchmarks, each beside its floor."),
         "--benchmark-smoke": ("eino_benchmark_smoke", "Like --benchmark, a few rounds each: shows that they run."),
+        "--benchmark-memory": ("eino_benchmark_memory", "Run the benchmarks once, and track what they allocate."),
         "--profile-nodes": ("eino_profile_nodes", "Profile the graphs that the tests run, node by node."),
     }
     for flag, (dest, text) in flags.items():
@@ -60,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "eino_benchmark_paths", "folders with bench_*.py for --benchmark", type="args", default=["benchmarks"]
     )
     parser.addini("eino_benchmark_report", "folder for the reports of --benchmark", default="reports/benchmarks")
+    parser.addini("eino_memory_report", "folder for the report of --benchmark-memory", default="reports/memory")
     parser.addini("eino_profile_report", "folder for the report of --profile-nodes", default="reports/profile")
     with contextlib.suppress(
         ValueError, argparse.ArgumentError
@@ -90,6 +92,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from eino_harness._benchmark_run import start as start_benchmark_run
 
         start_benchmark_run(config)
+    if getattr(option, "eino_benchmark_memory", False):
+        from eino_harness.bench.memory import start as start_memory_run
+
+        start_memory_run(config)
     if getattr(option, "eino_profile_nodes", False):
         from eino_harness._profile_run import start as start_profile_run
 
@@ -98,7 +104,8 @@ def pytest_configure(config: pytest.Config) -> None:
         from eino_harness._network_hooks import start as start_network_guard
 
         start_network_guard(config)
-    if config.getini("eino_leak_check") and not benchmarking:
+    tracking = getattr(option, "eino_benchmark_memory", False)
+    if config.getini("eino_leak_check") and not (benchmarking or tracking):
         from eino_harness._leak_hooks import EveryTest
 
         config.pluginmanager.register(EveryTest(), "eino-leak-check")
@@ -279,6 +286,12 @@ def abenchmark(request: pytest.FixtureRequest, benchmark: Any) -> Iterator[Async
 
         with open_counted(request, benchmark) as counted:
             yield cast("AsyncBenchmark", counted)
+        return
+    if request.config.pluginmanager.hasplugin("eino-memory-run"):
+        from eino_harness.bench.memory import open_memory
+
+        with open_memory(request, benchmark) as tracked:
+            yield cast("AsyncBenchmark", tracked)
         return
     from eino_harness._abenchmark import open_benchmark
 

@@ -134,7 +134,7 @@ def _counting_process(
 ) -> list[dict[str, Any]]:
     file = folder / "counts.jsonl"
     command = [sys.executable, "-m", "pytest", *paths, "-q", "-p", "eino_harness.bench.counting"]
-    command += ["-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:memray", "-o", "eino_leak_check=false"]
+    command += ["-p", "no:randomly", "-p", "no:cacheprovider", "-o", "eino_leak_check=false"]
     extra = {FILE_VARIABLE: str(file), COUNTER_VARIABLE: counter, "PYTHONHASHSEED": "0"}
     if counter == "instructions":
         command += ["--codspeed", "--codspeed-mode=simulation"]
