@@ -48,10 +48,11 @@ _RETRY_IN: Final = re.compile(r"retry in ([0-9.]+) ?(ms|s)\b", re.IGNORECASE)
 
 def status_error(status: int, headers: Mapping[str, str], body: bytes, place: Place) -> ComponentError:
     """Return the error for a response with an HTTP status of 400 or above."""
+    text = body.decode("utf-8", "replace")
     try:
-        error = _error_of(msgspec.json.decode(body))
+        error = _error_of(msgspec.json.decode(text))
     except msgspec.DecodeError:
-        error = {"message": body.decode("utf-8", "replace")}
+        error = {"message": text}
     return _named(status, error, place, headers)
 
 

@@ -44,7 +44,7 @@ class StreamDecoder:
         self._content_type = content_type
         self._head = bytearray()
         self._tail = bytearray()
-        self._split: Callable[[bytes], list[str | bytes]] | None = None
+        self._split: Callable[[bytes], list[str]] | None = None
         self._events = SSEParser()
         self._objects = JSONObjects()
         self._seen = 0
@@ -97,7 +97,7 @@ class StreamDecoder:
         """Whether a chunk was handed out, so that an error now comes in the middle of an answer."""
         return bool(self._chunks)
 
-    def _texts(self, piece: bytes) -> list[str | bytes]:
+    def _texts(self, piece: bytes) -> list[str]:
         """Return the JSON texts that `piece` completes, whatever the body is."""
         if self._split is None:
             head = bytes(self._head).lstrip(_BLANK)
@@ -107,10 +107,10 @@ class StreamDecoder:
             piece = head if len(head) > len(piece) else piece
         return self._split(piece)
 
-    def _from_objects(self, piece: bytes) -> list[str | bytes]:
-        return list(self._objects.feed(piece))
+    def _from_objects(self, piece: bytes) -> list[str]:
+        return [found.decode("utf-8", "replace") for found in self._objects.feed(piece)]
 
-    def _from_events(self, piece: bytes) -> list[str | bytes]:
+    def _from_events(self, piece: bytes) -> list[str]:
         events = self._events.feed(piece)
         if events:
             self._tail.clear()
@@ -143,7 +143,7 @@ class StreamDecoder:
         """Return the error that stands behind the last event as an object of its own, outside of any event."""
         for found in JSONObjects().feed(bytes(self._tail)):
             try:
-                payload = _decode(found)
+                payload = _decode(found.decode("utf-8", "replace"))
             except msgspec.DecodeError:
                 continue
             if isinstance(payload, dict) and payload.get("error"):
@@ -165,11 +165,11 @@ class StreamDecoder:
         chunks = [*self._chunks, Message(role="assistant", content="", response_meta=ResponseMeta(usage=usage))]
         return concat_messages(chunks if usage is not None else self._chunks)
 
-    def _read(self, text: str | bytes) -> Iterator[Message]:
+    def _read(self, text: str) -> Iterator[Message]:
         try:
             payload = _decode(text)
         except msgspec.DecodeError as error:
-            if not str(text if isinstance(text, str) else "-").strip():
+            if not text.strip():
                 return
             raise self.broken(f"an event is no JSON ({error}): {text[:100]!r}") from error
         self._seen += 1

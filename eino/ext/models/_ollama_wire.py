@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from eino.components.model import ModelOptions
-from eino.errors import ComponentError, ConcatError, InvalidRequestError, StreamBrokenError
+from eino.errors import ComponentError, InvalidRequestError, StreamBrokenError
 from eino.ext.models._openai_errors import Place, answer_error, unreadable
 from eino.schema import Message, ResponseMeta, concat_messages
 from eino.schema.parts import ImagePart, ReasoningPart, TextPart
@@ -148,7 +148,7 @@ def read_whole(body: bytes, place: Place, content_type: str = "") -> Message:
     """
     try:
         payload = _decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise unreadable(place, str(error), content_type, body) from error
     if isinstance(payload, dict) and payload.get("error"):
         raise answer_error(payload["error"], place)
@@ -215,19 +215,14 @@ class LineDecoder:
         return bool(self._chunks)
 
     def _partial(self) -> Message | None:
-        if not self._chunks:
-            return None
-        try:
-            return concat_messages(self._chunks)
-        except ConcatError:  # chunks that contradict each other must not hide why the stream broke
-            return concat_messages([chunk.replace(extra={}, tool_calls=()) for chunk in self._chunks])
+        return concat_messages(self._chunks) if self._chunks else None
 
     def _line(self, line: bytes) -> Iterator[Message]:
         if self.done or not line.strip():
             return
         try:
             payload = _decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if not self._chunks:
                 raise unreadable(self._place, f"a line is no JSON ({error})", self._content_type, line) from error
             raise self.broken(f"a line is no JSON ({error}): {line[:100]!r}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -213,10 +214,9 @@ def _check(response: Any, body: bytes, place: Place) -> None:
 
     if response.status_code < 400:
         return
-    try:
-        problem: object = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        problem = body.decode("utf-8", "replace")
+    problem: object = body.decode("utf-8", "replace")
+    with suppress(msgspec.DecodeError):
+        problem = msgspec.json.decode(str(problem))
     raise status_error(response.status_code, response.headers, problem, place)
 
 

@@ -131,12 +131,13 @@ def test_how_long_to_wait(
     [
         (b"<html>no</html>", "<html>no</html>"),
         (b"", "no message"),
+        (b'{"error": {"message": "\xff!"}}', "\ufffd!"),
         ({"error": "odd"}, "odd"),
         ({"error": None}, "no message"),
         ([], "[]"),
         ({"error": {"message": 7, "details": "x", "status": 3}}, "no message"),
     ],
-    ids=["page", "empty", "text", "null", "list", "wrong types"],
+    ids=["page", "empty", "no UTF-8", "text", "null", "list", "wrong types"],
 )
 def test_bodies_of_any_form(payload: Any, text: str) -> None:
     """A proxy may answer in place of the service."""

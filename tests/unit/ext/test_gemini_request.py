@@ -381,7 +381,7 @@ def test_what_is_kept_may_be_anything(kept: Any) -> None:
 
 def test_answers_of_other_models_can_be_sent() -> None:
     """Their text, media and calls; their reasoning is not for this service."""
-    parts = [
+    parts: list[Any] = [
         ReasoningPart(reasoning=Reasoning(text="hm", signature="theirs")),
         TextPart("a"),
         ImagePart(image=ImageMedia(base64_data="aW1n", mime_type="image/png")),

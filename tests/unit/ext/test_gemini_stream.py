@@ -257,7 +257,7 @@ def test_images_and_other_media() -> None:
 def test_calls_whose_arguments_come_in_pieces() -> None:
     """Texts go on with the next piece, objects and lists are made on the way; the end is a piece without more."""
 
-    def piece(*partial: Event, more: bool = True, **fields: Any) -> Event:
+    def piece(*partial: Any, more: bool = True, **fields: Any) -> Event:
         return event({"functionCall": {"partialArgs": list(partial), "willContinue": more, **fields}})
 
     message = whole(
@@ -418,6 +418,14 @@ def test_a_line_of_ten_megabytes() -> None:
     message = whole(text("x" * 10_000_000), END, size=65536)
 
     assert len(message.content) == 10_000_000
+
+
+@pytest.mark.parametrize("form", [events, array])
+def test_bytes_that_are_no_text_do_not_end_an_answer(form: Any) -> None:
+    """They stand for themselves, as in every browser."""
+    body = form(text("a?b"), END).replace(b"?", b"\xff")
+
+    assert concat_messages(chunks(body)).content == "a\ufffdb"
 
 
 def test_an_endless_event_breaks_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,20 @@ from eino.errors import (
     StreamBrokenError,
 )
 from eino.ext.embeddings.ollama import OllamaEmbedder
+from eino.ext.models import _ollama_wire
 from eino.ext.models.ollama import OllamaChatModel
-from eino.schema import ImageMedia, ImagePart, Message, ToolInfo, concat_messages, tool_call, user_message
+from eino.schema import (
+    ChatMessagePart,
+    ImageMedia,
+    ImagePart,
+    Message,
+    ToolInfo,
+    assistant_message,
+    concat_messages,
+    tool_call,
+    tool_message,
+    user_message,
+)
 
 SHARED = Path(os.environ.get("EINO_SHARED_CASSETTES") or Path(__file__).resolve().parents[4] / "shared" / "cassettes")
 END = {"message": {"content": ""}, "done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2}
@@ -138,7 +150,9 @@ async def test_a_forced_call_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "rest", [b"", b"{broken\n", b'{"mess', lines({"error": "out of memory"})], ids=["no end", "no JSON", "cut", "error"]
+    "rest",
+    [b"", b"{broken\n", b'{"mess', b'{"a": "\xff"}\n', lines({"error": "out of memory"})],
+    ids=["no end", "no JSON", "cut", "no UTF-8", "error"],
 )
 async def test_a_broken_stream_keeps_what_came(rest: bytes) -> None:
     with pytest.raises(StreamBrokenError) as caught:
@@ -268,3 +282,91 @@ async def test_no_server(raised: Exception, kind: type[Exception]) -> None:
         await whole(asked)
     with pytest.raises(kind):
         await asked.generate([user_message("hi")])
+
+
+REFUSED = [
+    pytest.param([], {"extra_fields": {"stream": True}}, "must not hold 'stream'", id="field of the call"),
+    pytest.param([], {"allowed_tools": ["h"]}, "allowed_tools names 'h'", id="unknown tool"),
+    pytest.param([Message(role="", content="a")], {}, "message 0 has the role ''", id="no role"),
+    pytest.param(
+        [Message(role="user", content="", multi_content=(ChatMessagePart(text="a"),))], {}, "multi_content", id="old"
+    ),
+    pytest.param(
+        [assistant_message("", [tool_call("f", "{")])], {}, "arguments that are no JSON: '{'", id="broken arguments"
+    ),
+]
+
+
+@pytest.mark.parametrize(("messages", "options", "words"), REFUSED)
+async def test_what_cannot_be_sent_is_refused(messages: list[Message], options: dict[str, Any], words: str) -> None:
+    asked = model(b"").with_tools([ToolInfo(name="f")])
+
+    with pytest.raises(InvalidRequestError, match=words):
+        await asked.generate(messages, ModelOptions(**options))
+    with pytest.raises(InvalidRequestError, match="the model's name"):
+        await asked.generate(messages, ModelOptions(model=None))
+
+
+async def test_tools_results_thoughts_and_forms() -> None:
+    """What was thought goes back; a forbidden call means that nothing is offered."""
+    seen: list[Any] = []
+    asked = model(json.dumps(END).encode(), seen=seen).with_tools([ToolInfo(name="f")])
+    schema: dict[str, Any] = {"type": "object"}
+    forms: list[dict[str, Any]] = [{"type": "json_schema", "json_schema": {"schema": schema}}, schema]
+    thought = assistant_message("a", reasoning_content="hm")
+
+    for form in forms:
+        await asked.generate(
+            [thought, tool_message("b", "x", tool_name="f")],
+            ModelOptions(response_format=form, tool_choice="forbidden", extra_fields={"options": {"num_ctx": 1}}),
+        )
+
+    assert [body["format"] for body in seen] == [schema, schema]
+    assert seen[0]["messages"] == [
+        {"role": "assistant", "content": "a", "thinking": "hm"},
+        {"role": "tool", "content": "b", "tool_name": "f", "tool_call_id": "x"},
+    ]
+    assert seen[0]["options"] == {"num_ctx": 1}
+    assert "tools" not in seen[0]
+
+
+async def test_an_error_in_a_successful_response() -> None:
+    """Before the answer it is that error."""
+    body = b'{"error": {"message": "busy", "code": 503}}\n'
+
+    with pytest.raises(OverloadedError, match="busy"):
+        await whole(model(body))
+    with pytest.raises(OverloadedError, match="busy"):
+        await model(body).generate([user_message("hi")])
+    with pytest.raises(InvalidResponseError, match="utf-8"):
+        await model(b'{"message": "\xff"}').generate([user_message("hi")])
+    with pytest.raises(ServerError):
+        await model(b'{"error": "\xff"}', status=500).generate([user_message("hi")])
+    with pytest.raises(InvalidResponseError, match="it has no message"):
+        await model(b"[]").generate([user_message("hi")])
+
+
+async def test_odd_lines_are_skipped_and_odd_fields_count_as_absent() -> None:
+    odd = {"message": {"content": 7, "tool_calls": [3, {"function": 4}]}}
+
+    answer = await whole(model(b"[1]\n\n" + lines(odd, {"message": 5}, END | {"eval_count": "x"}, {"late": 1})))
+
+    assert [(call.name, call.arguments) for call in answer.tool_calls] == [("", "{}")]
+    assert answer.response_meta is not None
+    assert answer.response_meta.usage is not None
+    assert answer.response_meta.usage.completion_tokens == 0
+
+
+async def test_an_endless_line_breaks_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it exhausts memory."""
+    monkeypatch.setattr(_ollama_wire, "MAX_LINE_BYTES", 100)
+
+    with pytest.raises(StreamBrokenError, match="a line is longer than 100 bytes"):
+        await whole(model(b'{"message": "' + b"x" * 200))
+
+
+async def test_it_is_asked_through_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`OLLAMA_HOST` names the server, as for the library."""
+    monkeypatch.setenv("OLLAMA_HOST", "elsewhere:99")
+
+    assert "host='elsewhere:99'" in repr(OllamaChatModel(model="m"))
