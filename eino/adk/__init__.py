@@ -1,6 +1,11 @@
 """Agents: programs that choose their own steps."""
 
 from eino.adk.agent import Agent, AgentFunction, AgentInput, FunctionAgent, agent
+from eino.adk.chat.agent import ChatModelAgent, GenerateInput
+from eino.adk.chat.errors import MaxIterationsError, MiddlewareError, WillRetryError
+from eino.adk.chat.message_ids import ensure_message_id, message_id
+from eino.adk.chat.settings import ChatAgentOptions, ModelFailover, ModelRetry
+from eino.adk.chat.turn import delete_run_value, run_value, send_event, send_tool_action, set_run_value
 from eino.adk.drive import AgentCallbackInput, AgentCallbackOutput
 from eino.adk.event_stream import EventStream
 from eino.adk.events import (
@@ -16,6 +21,7 @@ from eino.adk.events import (
     transfer_action,
 )
 from eino.adk.history import HistoryEntry, HistoryRewriter
+from eino.adk.middleware import AgentSetup, Middleware, ModelTurn, SendsModelEvents, SendsToolEvents
 from eino.adk.run_state import AgentRun, current_agent_run
 from eino.adk.runner import Runner
 from eino.adk.session import session_value, session_values, set_session_value, set_session_values
@@ -32,22 +38,42 @@ __all__ = [
     "AgentInterrupt",
     "AgentOutput",
     "AgentRun",
+    "AgentSetup",
     "BreakLoop",
+    "ChatAgentOptions",
+    "ChatModelAgent",
     "EventStream",
     "FunctionAgent",
+    "GenerateInput",
     "HistoryEntry",
     "HistoryRewriter",
     "HopLimitError",
+    "MaxIterationsError",
     "MessageVariant",
+    "Middleware",
+    "MiddlewareError",
+    "ModelFailover",
+    "ModelRetry",
+    "ModelTurn",
     "Runner",
+    "SendsModelEvents",
+    "SendsToolEvents",
     "TransferError",
+    "WillRetryError",
     "agent",
     "break_loop_action",
     "current_agent_run",
+    "delete_run_value",
+    "ensure_message_id",
     "exit_action",
     "message_event",
+    "message_id",
+    "run_value",
+    "send_event",
+    "send_tool_action",
     "session_value",
     "session_values",
+    "set_run_value",
     "set_session_value",
     "set_session_values",
     "transfer_action",

@@ -62,6 +62,8 @@ class RetryDecision:
     """Seconds before the next call; None: as the policy says."""
     messages: Sequence[Message] | None = None
     """What to ask from now on; None: the same."""
+    persist: bool = False
+    """Whether an agent keeps `messages` as its conversation; a bare model has none."""
     options: ModelOptions = NO_MODEL_OPTIONS
     """Options on top of those of the calls so far."""
     raise_error: Exception | None = None

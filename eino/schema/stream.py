@@ -237,6 +237,30 @@ class StreamWriter(Generic[T]):
             raise TypeError(f"send_error takes an exception instance, got {error!r}")
         return await self.send(Fault(error))  # type: ignore[arg-type]  # taken apart again by the reader
 
+    def send_nowait(self, item: T) -> bool:
+        """Put an element into the stream even if the buffer is full; return whether it was accepted, like `send`.
+
+        Raises:
+            StreamClosedError: If this writer was closed.
+        """
+        if self._closed:
+            raise StreamClosedError(f"send after close: {item!r} was sent to a stream that its writer had closed")
+        if self._inlet.ended or self._inlet.channel.closed:
+            return False
+        self._inlet.push(item)
+        return True
+
+    def send_error_nowait(self, error: BaseException) -> bool:
+        """Put an error into the stream as `send_error` does, without waiting.
+
+        Raises:
+            TypeError: If `error` is no exception.
+            StreamClosedError: If this writer was closed.
+        """
+        if not isinstance(error, BaseException):
+            raise TypeError(f"send_error_nowait takes an exception instance, got {error!r}")
+        return self.send_nowait(Fault(error))  # type: ignore[arg-type]  # taken apart again by the reader
+
     def close(self) -> None:
         """Say that nothing more will come. What was sent stays readable. Idempotent."""
         self._closed = True

@@ -1,0 +1,249 @@
+"""`Turn`: what one turn of a chat agent works with and what cannot be stored, such as its tools."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
+
+from eino._run.context import NoRunError
+from eino._run.frame import current, here
+from eino._run.state import find_level
+from eino.adk.chat.message_ids import ID_KEY, message_id, new_message_id, with_message_id
+from eino.adk.chat.state import ChatState
+from eino.adk.events import AgentAction, AgentEvent, AgentOutput, MessageVariant
+from eino.errors import CodecError
+from eino.schema.codec import Codec
+from eino.schema.message import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from eino.adk.chat.attempts import Call
+    from eino.adk.chat.hooks import Hooks
+    from eino.components.model import ChatModel, ModelOptions
+    from eino.compose.tools_node import ToolsNode
+    from eino.schema.stream import StreamReader
+    from eino.schema.tool import ToolInfo
+
+__all__ = [
+    "AfterTools",
+    "Sink",
+    "Turn",
+    "chat_state",
+    "current_turn",
+    "delete_run_value",
+    "in_turn",
+    "run_value",
+    "send_event",
+    "send_tool_action",
+    "set_run_value",
+]
+
+
+class Sink(Protocol):
+    """Where the events of a turn go: an `AgentRun`."""
+
+    def send(self, event: AgentEvent, /) -> None:
+        """Take one event, without waiting."""
+        ...
+
+    async def settle(self) -> None:
+        """Read the streams among the events to their end."""
+        ...
+
+
+class Turn:
+    """One turn of a chat agent, or the part of it after a resume. It belongs to one line of execution.
+
+    Attributes:
+        name: Name of the agent.
+        path: The run path that its events carry.
+        sink: Takes its events.
+        streaming: Whether messages are events while they come.
+        model: The agent's model.
+        max_iterations: Most answers of the model.
+        hooks: The middlewares, by hook.
+        options: Options of each call of the model but for the tools.
+        offered: Options of a call that is offered the agent's tools.
+        infos: The same tools.
+        tools: Runs the tools.
+        answers_errors: Whether a tool that fails does not end the turn.
+        direct: Names and aliases of the tools whose result is the answer.
+        values: What `run_value` gives where the state has nothing.
+        stack: The model with its retries and stand-ins.
+        plain: Whether it has none, nobody wraps it and nothing streams: then there is one try, and no way around it.
+        after_tools: Told of the conversation behind each round of tools; None if nobody is.
+        call: The logical call of the model that is under way.
+    """
+
+    __slots__ = (
+        "after_tools",
+        "answers_errors",
+        "call",
+        "direct",
+        "hooks",
+        "infos",
+        "max_iterations",
+        "model",
+        "name",
+        "offered",
+        "options",
+        "path",
+        "plain",
+        "sink",
+        "stack",
+        "streaming",
+        "tools",
+        "values",
+    )
+
+    name: str
+    path: tuple[str, ...]
+    sink: Sink
+    streaming: bool
+    model: ChatModel
+    max_iterations: int
+    hooks: Hooks
+    options: ModelOptions
+    offered: ModelOptions
+    infos: tuple[ToolInfo, ...]
+    tools: ToolsNode
+    answers_errors: bool
+    direct: frozenset[str]
+    values: Mapping[str, Any]
+    stack: ChatModel
+    plain: bool
+    after_tools: AfterTools | None
+    call: Call
+
+    def say(self, message: Message, action: AgentAction | None = None) -> None:
+        """Send an event of a whole message."""
+        output = AgentOutput(message=MessageVariant(message))
+        self.sink.send(AgentEvent(agent_name=self.name, run_path=self.path, output=output, action=action))
+
+    def say_stream(self, chunks: StreamReader[Message], *, tool_name: str = "") -> None:
+        """Send an event of a message that still comes."""
+        variant = MessageVariant(chunks, role="tool" if tool_name else "assistant", tool_name=tool_name)
+        self.sink.send(AgentEvent(agent_name=self.name, run_path=self.path, output=AgentOutput(message=variant)))
+
+    def say_tool(self, state: ChatState, message: Message) -> Message:
+        """Send the result of a tool unless that was done already; return the message with its id."""
+        call_id = message.tool_call_id
+        sent = state.sent.get(call_id) if call_id else None
+        if sent is not None:
+            return message if message_id(message) == sent else with_message_id(message, sent)
+        if ID_KEY not in message.extra:
+            message = with_message_id(message, new_message_id())
+        if call_id:
+            state.sent[call_id] = message.extra[ID_KEY]
+        self.say(message, state.actions.pop(call_id, None) if state.actions else None)
+        return message
+
+
+AfterTools: TypeAlias = Callable[[list[Message]], Awaitable[None] | None]
+"""Told of the conversation so far; may be async. What it raises ends the run."""
+
+Slot: TypeAlias = ContextVar[Turn | None]
+
+_CODEC: Final = Codec()
+
+in_turn: Final[Slot] = ContextVar("eino_chat_turn", default=None)
+"""The turn that the running line of execution belongs to."""
+
+
+def current_turn(what: str) -> Turn:
+    """Return the turn that the caller is part of.
+
+    Raises:
+        NoRunError: Outside every turn of a chat agent.
+    """
+    turn = in_turn.get()
+    if turn is None:
+        raise NoRunError(f"{what} was called outside a turn of a ChatModelAgent, its middlewares and its tools")
+    return turn
+
+
+def chat_state() -> ChatState:
+    """Return the state of the turn, inside its graph."""
+    level = here.get().state
+    if level is not None and level.value.__class__ is ChatState:
+        return cast("ChatState", level.value)
+    return cast("ChatState", find_level(level, ChatState).value)
+
+
+def _state_of_turn(what: str) -> ChatState:
+    current_turn(what)
+    frame = current.get()
+    if frame is None:
+        raise NoRunError(f"{what} was called outside the run of a ChatModelAgent")
+    return cast("ChatState", find_level(frame.state, ChatState).value)
+
+
+def send_event(event: AgentEvent) -> None:
+    """Send an event of the program's own from a middleware or a tool of a chat agent.
+
+    Messages in it get no id by themselves: see `ensure_message_id`.
+
+    Raises:
+        NoRunError: Outside a turn of a chat agent.
+    """
+    turn = current_turn("send_event()")
+    if not event.run_path:
+        event = AgentEvent(
+            agent_name=event.agent_name or turn.name,
+            run_path=turn.path,
+            output=event.output,
+            action=event.action,
+            error=event.error,
+        )
+    turn.sink.send(event)
+
+
+def send_tool_action(action: AgentAction) -> None:
+    """Attach an action to the event of the running tool's result. Of several the last counts.
+
+    Raises:
+        NoRunError: Outside a tool of a chat agent.
+    """
+    from eino.compose.tools_node import current_tool_call_id
+
+    call_id = current_tool_call_id()
+    if call_id is None:
+        raise NoRunError("send_tool_action() was called outside a tool: an action goes with the result of a tool call")
+    _state_of_turn("send_tool_action()").actions[call_id] = action
+
+
+def run_value(key: str, default: Any = None) -> Any:
+    """Return what a middleware or tool keeps for this turn under `key`.
+
+    Raises:
+        NoRunError: Outside a turn of a chat agent.
+    """
+    local = _state_of_turn("run_value()").local
+    return local[key] if key in local else current_turn("run_value()").values.get(key, default)
+
+
+def set_run_value(key: str, value: Any) -> None:
+    """Keep a value for this turn; it outlives interrupts, so it must be storable.
+
+    Raises:
+        NoRunError: Outside a turn of a chat agent.
+        CodecError: If the value cannot be stored; the text says why, and how to make a class storable.
+    """
+    local = _state_of_turn("set_run_value()").local
+    try:
+        _CODEC.encode(value)
+    except CodecError as error:
+        error.add_note(f"set_run_value({key!r}, ...): what is kept for a run is stored when the run stops")
+        raise
+    local[key] = value
+
+
+def delete_run_value(key: str) -> None:
+    """Forget what is kept under `key`, if anything is.
+
+    Raises:
+        NoRunError: Outside a turn of a chat agent.
+    """
+    _state_of_turn("delete_run_value()").local.pop(key, None)
