@@ -25,6 +25,7 @@ from eino.compose.opening import Opening
 from eino.compose.parallel import ChainBranch, Parallel
 from eino.compose.planner import CompileOptions, FanIn
 from eino.compose.runnable import MISSING, Runnable
+from eino.compose.sealed_store import SealedStore
 from eino.compose.settings import CallOptions
 from eino.compose.signature import UnresolvedAnnotationWarning
 from eino.compose.store import CheckpointStore, MemoryStore, RunStatus, RunSummary
@@ -74,6 +75,7 @@ __all__ = [
     "RunStatus",
     "RunSummary",
     "Runnable",
+    "SealedStore",
     "Settled",
     "ToolAliases",
     "ToolInput",
