@@ -12,6 +12,7 @@ from eino import FailoverChatModel, RetryChatModel, RetryPolicy, tool
 from eino.components import ModelOptions
 from eino.errors import ServerError
 from eino.ext.models import openai_services
+from eino.ext.models.anthropic import AnthropicChatModel
 from eino.ext.models.gemini import GeminiChatModel
 from eino.ext.models.ollama import OllamaChatModel
 from eino.ext.models.openai import OpenAIChatModel
@@ -73,6 +74,13 @@ async def ollama_model(answer: Any = provider_answer) -> AsyncIterator[OllamaCha
             yield model
 
 
+@asynccontextmanager
+async def anthropic_model(answer: Any = provider_answer) -> AsyncIterator[AnthropicChatModel]:
+    with ProviderServer(answer) as server:
+        async with AnthropicChatModel(model="m", api_key=KEY, base_url=server.anthropic_url) as model:
+            yield model
+
+
 class TestOpenAI(ChatModelConformance):
     secrets = (KEY,)
 
@@ -109,6 +117,16 @@ class TestOllama(ChatModelConformance):
 
     def make_failing(self) -> Any:
         return ollama_model(refusing)
+
+
+class TestAnthropic(ChatModelConformance):
+    secrets = (KEY,)
+
+    def make(self) -> Any:
+        return anthropic_model()
+
+    def make_failing(self) -> Any:
+        return anthropic_model(refusing)
 
 
 def scripted_answer(messages: Any, options: ModelOptions) -> Message:

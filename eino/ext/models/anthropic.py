@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
@@ -45,6 +45,8 @@ DEFAULT_TIMEOUT_S: Final = 600.0
 """A model that thinks, or uses the service's own tools, can be silent for minutes; the SDK uses the same limit."""
 CONNECT_TIMEOUT_S: Final = 5.0
 _PATH: Final = "/v1/messages"
+_FROM_FUNCTION: Final = "from-a-function"
+"""What the SDK is told when each request brings a key of its own."""
 _KEY_HINT: Final = "check api_key= or the environment variable ANTHROPIC_API_KEY"
 
 
@@ -61,7 +63,8 @@ class AnthropicChatModel:
 
     Args:
         model: Name of the model at the service.
-        api_key: Key; unless given (nor `auth_token`), `ANTHROPIC_API_KEY`, else `ANTHROPIC_AUTH_TOKEN`.
+        api_key: Key, or an async function that returns one; unless given (nor `auth_token`), `ANTHROPIC_API_KEY`,
+            else `ANTHROPIC_AUTH_TOKEN`.
         auth_token: Token of an OAuth login or a gateway, instead of a key.
         base_url: Address up to what comes before `/v1/messages`; unless given, `ANTHROPIC_BASE_URL`, else Anthropic's.
         temperature: As in `ModelOptions`, like `top_p`, `stop` and `response_format`.
@@ -82,7 +85,7 @@ class AnthropicChatModel:
         default_query: Query parameters of every request.
 
     Raises:
-        BuildError: If there is no key, or two, or an address is not one.
+        BuildError: If there is no key, or two, an address is not one, or a client not of `httpx2`.
         MissingExtraError: When the module is imported, if the library `anthropic` is not installed.
     """
 
@@ -90,7 +93,7 @@ class AnthropicChatModel:
         self,
         *,
         model: str,
-        api_key: str | None = None,
+        api_key: str | Callable[[], Awaitable[str]] | None = None,
         auth_token: str | None = None,
         base_url: str | None = None,
         temperature: float | None = None,
@@ -109,7 +112,10 @@ class AnthropicChatModel:
     ) -> None:
         address = base_url or os.environ.get("ANTHROPIC_BASE_URL") or DEFAULT_BASE_URL
         self._host = _host(address)
-        credential = _credential(api_key, auth_token, f"model {model!r} at {self._host}")
+        _require_httpx2(http_client)
+        self._key = api_key if callable(api_key) else None
+        given_key = _FROM_FUNCTION if callable(api_key) else api_key
+        credential = _credential(given_key, auth_token, f"model {model!r} at {self._host}")
         self._secrets = tuple(secret for secret in credential.values() if len(secret) >= 8)
         self._betas = tuple(betas)
         self._system_in_place = system_in_place
@@ -245,8 +251,9 @@ class AnthropicChatModel:
         import httpx2
 
         client: Any = self._clients.get()
+        own = {} if self._key is None else {"Authorization": f"Bearer {await self._key()}"}
         response: httpx2.Response = await client.post(
-            _PATH, cast_to=httpx2.Response, body=body, options={"headers": dict(headers)}, stream=stream
+            _PATH, cast_to=httpx2.Response, body=body, options={"headers": {**headers, **own}}, stream=stream
         )
         return response
 
@@ -273,6 +280,16 @@ def _host(base_url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BuildError(f"base_url must be an address such as {DEFAULT_BASE_URL!r}, got {base_url!r}")
     return parts.netloc.rpartition("@")[2]
+
+
+def _require_httpx2(client: object) -> None:
+    """Refuse a client of another library now, which the SDK would do at the first request."""
+    if client is None:
+        return
+    import httpx2
+
+    if not isinstance(client, httpx2.AsyncClient):
+        raise BuildError(f"http_client must be an httpx2.AsyncClient, got {client!r}")
 
 
 def _credential(api_key: str | None, auth_token: str | None, where: str) -> dict[str, str]:
