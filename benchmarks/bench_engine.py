@@ -152,6 +152,7 @@ async def plus_one(stream: AsyncIterator[int]) -> AsyncIterator[int]:
         yield number + 1
 
 
+@pytest.mark.instructions(calls=5)
 @pytest.mark.workload("W4", "stream 1000 chunks through 3 transforms", unit="us/chunk", per=CHUNKS, gate_ratio=9.0)
 @pytest.mark.parametrize("bound", [pytest.param(True, id="bound"), pytest.param(False, id="unbound")])
 def test_w4_three_transforms(abenchmark, bound):

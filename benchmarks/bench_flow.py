@@ -36,6 +36,7 @@ class FiveCalls:
         yield await self.generate(messages, options)
 
 
+@pytest.mark.instructions
 @pytest.mark.workload("W8", "ReAct agent: 5 tool calls, then an answer", goal_us=80.0, gate_ratio=6.0)
 def test_w8_react_agent(abenchmark):
     """What does the loop of an agent cost? The floor is the same loop by hand, tool and validation included."""

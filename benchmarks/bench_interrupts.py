@@ -11,6 +11,7 @@ async def one_more(value: int) -> int:
     return value + 1
 
 
+@pytest.mark.instructions
 @pytest.mark.workload("W11", "3 nodes, interrupt before the third, resume, memory store", goal_us=150.0)
 def test_w11_interrupt_and_resume(abenchmark):
     """What does an interrupt cost with its resume? Timed: both calls. Not timed: compile."""

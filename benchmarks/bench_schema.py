@@ -71,6 +71,7 @@ def join_calls_by_hand(chunks: list[Message]) -> Message:
     return Message(role=chunks[0].role, content=content, tool_calls=tuple(calls))
 
 
+@pytest.mark.instructions(calls=20)
 @pytest.mark.workload("W7", "join 1000 text chunks", variant="text", goal_us=110, gate_ratio=12)
 def test_w7_concat_1000_text_chunks(abenchmark: AsyncBenchmark) -> None:
     """What does it cost to join a long streamed answer, with all checks?
@@ -84,6 +85,7 @@ def test_w7_concat_1000_text_chunks(abenchmark: AsyncBenchmark) -> None:
     assert done.subject == done.floor
 
 
+@pytest.mark.instructions(calls=20)
 @pytest.mark.workload("W7", "join 1000 tool-call chunks", variant="tool call", goal_us=200, gate_ratio=8)
 def test_w7_concat_1000_tool_call_chunks(abenchmark: AsyncBenchmark) -> None:
     """What does it cost to join a long streamed tool call, with all checks?

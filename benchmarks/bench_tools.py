@@ -67,6 +67,7 @@ def floor_of(tool: Any) -> Any:
     return run
 
 
+@pytest.mark.instructions
 @pytest.mark.workload("T1", "one tool call", goal_us=6.0, gate_ratio=16.0)
 def test_t1_one_call(abenchmark):
     """What does a tool call cost by itself, outside of a graph?

@@ -13,6 +13,8 @@ import pytest
 
 from eino_harness.report.page import external_requests
 
+pytestmark = pytest.mark.allow_leaks("memray opens a pair of pipes when it is first used, and keeps it")
+
 BENCH = """
 import pytest
 
