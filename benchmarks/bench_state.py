@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from eino import END, START, Branch, Graph, Runnable, RunContext
+from eino import END, START, Branch, Graph, RunContext, Runnable
 
 NODES = 10
 WAYS = 8
