@@ -26,6 +26,7 @@ from eino.errors import (
     AlreadyAnsweredError,
     CorruptCheckpointError,
     EinoError,
+    FencedError,
     RunError,
     UnknownRunError,
     UnknownTargetError,
@@ -61,6 +62,8 @@ class DurableSession(Session):
     """Addresses of the graphs that run."""
     forgotten: list[str] = field(default_factory=list)
     """Places that are done since the last record of a step."""
+    fenced: FencedError | None = None
+    """What another worker that has the run now left to this one."""
     _lock: anyio.Lock | None = None
 
     def forget(self, text: str) -> None:
@@ -80,7 +83,11 @@ class DurableSession(Session):
         if self._lock is None:
             self._lock = anyio.Lock()
         async with self._lock:
-            await self.journal.append(kind, body, status, is_last=is_last)
+            try:
+                await self.journal.append(kind, body, status, is_last=is_last)
+            except FencedError as error:
+                self.fenced = error
+                raise
 
     async def record_level(self, text: str, level: dict[str, Any]) -> None:
         """Store where a graph stands, and what is done since the last record."""
@@ -259,8 +266,10 @@ async def run_root(
         if current.get() is None:
             raise signal.told() from None
         raise
-    except Exception:
+    except Exception as error:
         await session.broken_off("failed")
+        if session.fenced is not None and session.fenced is not error:
+            raise session.fenced from error  # whatever failed, the run is not this worker's any more
         raise
     except BaseException:
         await shielded(partial(session.broken_off, "cancelled"))

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final, TypeVar
 
+import anyio
+
 from eino._run.retry import backoff_s
 from eino._tasks import sleep
 from eino.errors import CheckpointError, StoreUnavailableError
@@ -18,6 +20,8 @@ ATTEMPTS: Final = 8
 """How often a store is asked; the waits between are 5 seconds on average, 10 at most."""
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 4.0
+LONGEST_S: Final = 15.0
+"""After how long it is not asked again, in seconds: some stores take long to say that they are down."""
 
 _RANDOM: Final = Random()  # noqa: S311 - spreads callers, guards nothing
 
@@ -35,12 +39,12 @@ async def patiently(
     Raises:
         StoreUnavailableError: If the store stays down.
     """
-    attempt = 1
+    attempt, began_s = 1, anyio.current_time()
     while True:
         try:
             return await work()
         except StoreUnavailableError:
-            if attempt == ATTEMPTS:
+            if attempt == ATTEMPTS or anyio.current_time() - began_s > LONGEST_S:
                 raise
         except CheckpointError as error:
             if attempt == 1 or settle is None:

@@ -11,7 +11,7 @@ import pytest
 from eino import END, START, Graph, GraphInterrupt, MemoryStore, Runnable, interrupt
 from eino.compose.journal import Journal
 from eino.compose.store import Record, RunStatus, StoredRun
-from eino.errors import CorruptCheckpointError, RunError, StoreUnavailableError, UnknownRunError
+from eino.errors import CorruptCheckpointError, FencedError, RunError, StoreUnavailableError, UnknownRunError
 
 
 async def ask(text: str) -> str:
@@ -144,4 +144,21 @@ async def test_a_store_that_fails_is_what_the_caller_hears_of() -> None:
     runnable = graph.compile(name="g", checkpoint_store=FailingStore(), durability="step")
 
     with pytest.raises(RunError, match="the node is to blame"):
+        await runnable.invoke("x", checkpoint_id="r")
+
+
+@pytest.mark.parametrize("effect", [None, "at_most_once"])
+async def test_a_replaced_worker_hears_that_it_is_fenced(effect: Any) -> None:
+    """Wherever its next record is written, and not as a failure of a node."""
+    store = MemoryStore()
+
+    async def replaced(text: str) -> str:
+        await store.claim("r", "another worker", take_over=True, create=False)
+        return text
+
+    graph = Graph[str, str]().add_lambda_node("one", replaced, **({"effect": effect} if effect else {}))
+    graph.add_lambda_node("two", replaced).add_edge(START, "one").add_edge("one", "two").add_edge("two", END)
+    runnable = graph.compile(name="g", checkpoint_store=store, durability="step")
+
+    with pytest.raises(FencedError, match="taken over by another worker"):
         await runnable.invoke("x", checkpoint_id="r")
