@@ -169,15 +169,20 @@ class TornKit(_Kit):
 
 
 class TrustingKit(SQLiteKit):
-    """The store is sound; the journal on top of it chains and seals nothing, and so trusts whatever it finds."""
+    """The store is sound; the journal on top of it chains and seals nothing, and trusts whatever it finds."""
 
     @asynccontextmanager
     async def open(self, watch: Callable[[str], None] | None = None) -> AsyncIterator[CheckpointStore]:
         """Return the store, while nothing is chained."""
-        sound: dict[str, Any] = {name: getattr(journal, name) for name in ("_chained", "_seal")}
+        trusting: dict[str, Callable[..., Any]] = {
+            "_chained": lambda *_, **__: b"",
+            "_unsealed": lambda *given: given[-1][journal._SEAL_BYTES :],
+            "_require_answers": lambda *_: None,
+        }
+        sound: dict[str, Any] = {name: getattr(journal, name) for name in trusting}
         try:
-            for name in sound:
-                setattr(journal, name, lambda *_, **__: b"")
+            for name, function in trusting.items():
+                setattr(journal, name, function)
             async with super().open(watch) as store:
                 yield store
         finally:

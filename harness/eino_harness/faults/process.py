@@ -20,7 +20,7 @@ from eino_harness.faults.worker import Job
 
 __all__ = ["HangError", "Worker", "Workers", "workers"]
 
-HANG_S: Final = 90.0
+HANG_S: Final = 150.0
 """How long anything may take before it counts as hung, in seconds; more than the store waits for a lock."""
 
 

@@ -132,7 +132,7 @@ class _Worker:
             if stored is not None and stored.status is RunStatus.DONE:
                 self.ledger.note("found done")
             else:
-                await self._until_done(runnable)
+                await self._until_done(store, runnable)
             return
         given = (INPUT,) if self.job.call == "begin" else ()
         try:
@@ -140,11 +140,13 @@ class _Worker:
         except GraphInterrupt as stop:
             self.ledger.note("waiting", ids=[point.id for point in stop.contexts])
 
-    async def _until_done(self, runnable: Any) -> None:
+    async def _until_done(self, store: Any, runnable: Any) -> None:
         answers: Mapping[str, Any] = {}
         while True:
+            stored = await store.load(self.job.run_id)
+            is_begun = stored is not None and stored.head > 0  # an input would begin a run that is done anew
             try:
-                result = await self._call(runnable, (INPUT,), answers)
+                result = await self._call(runnable, () if is_begun else (INPUT,), answers)
             except GraphInterrupt as stop:
                 answers = {point.id: self._answer(point.info) for point in stop.contexts}
             except AlreadyAnsweredError:  # killed after the answer was stored: go on with that one
