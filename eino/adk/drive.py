@@ -25,7 +25,7 @@ from eino.compose.names import END, START
 from eino.compose.runnable import Runnable
 from eino.errors import RunError
 
-__all__ = ["AgentCallbackInput", "AgentCallbackOutput", "BuiltinAgent", "agent_segment", "drive", "kind_of"]
+__all__ = ["AgentCallbackInput", "AgentCallbackOutput", "BuiltinAgent", "agent_segment", "drive", "kind_of", "turn"]
 
 
 class AgentCallbackInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +55,8 @@ class BuiltinAgent(Protocol):
     """What the agent says of itself where an agent inside it has stopped; empty if nothing."""
     tells_interrupts: bool
     """Whether interrupts of agents inside it are told in its name: it runs several at once."""
+    is_told_inside: bool
+    """Whether handlers hear of an agent inside it instead, that has the same name."""
 
     async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
         """Run one turn. Afterwards `run.lane` holds what it said, also where it was finished before a resume."""
@@ -77,8 +79,6 @@ async def drive(
     input: AgentInput,  # noqa: A002 - the field's word
     run: AgentRun,
     place: Sequence[AddressSegment],
-    *,
-    observed: bool = True,
 ) -> Lane:
     """Give `agent` its turn, and return what it said and wants. Only inside a node of a graph.
 
@@ -87,7 +87,6 @@ async def drive(
         input: What it begins with.
         run: The turn, new.
         place: Where it is below the running node.
-        observed: Whether handlers hear of it; not where the same turn is told of by an agent inside or around it.
 
     Raises:
         InterruptSignal: If it stopped.
@@ -96,10 +95,10 @@ async def drive(
     frame = _frame(place, run)
     frame_token, turn_token = current_frame.set(frame), current_turn.set(run)
     try:
-        if observed and frame.observer is not None:
-            await _observed(agent, input, run, frame)
+        if frame.observer is None or getattr(agent, "is_told_inside", False):
+            await turn(agent, input, run)
         else:
-            await _turn(agent, input, run)
+            await _observed(agent, input, run, frame)
         return run.lane
     except InterruptSignal as signal:
         await run.settle()
@@ -114,7 +113,8 @@ async def drive(
         current_frame.reset(frame_token)
 
 
-async def _turn(agent: Agent, input: AgentInput, run: AgentRun) -> None:  # noqa: A002
+async def turn(agent: Agent, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
+    """Run the turn itself, with everything around it in place."""
     push = getattr(agent, "_drive", None)
     if push is not None:
         await push(input, run)
@@ -129,7 +129,7 @@ async def _observed(agent: Agent, input: AgentInput, run: AgentRun, frame: Frame
     resumed = _is_resumed(frame)
     given = AgentCallbackInput(input=input, run_path=run.run_path, resumed=resumed)
     with around("Agent", name=run.agent_name, type=kind_of(agent), input=given) as span:
-        await _turn(agent, input, run)
+        await turn(agent, input, run)
         span.end(AgentCallbackOutput(events=tuple(run.heard), action=run.lane.action))
 
 

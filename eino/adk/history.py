@@ -9,10 +9,11 @@ import msgspec
 
 from eino.adk.lanes import LogEntry
 from eino.errors import RunError
-from eino.schema.message import Message
+from eino.schema.message import Message, assistant_message, tool_message
 from eino.schema.parts import AssistantPart, AudioPart, ImagePart, TextPart, UserPart, VideoPart
+from eino.schema.tool import tool_call
 
-__all__ = ["HistoryEntry", "HistoryRewriter", "default_rewriter", "entries_of", "rewritten"]
+__all__ = ["HistoryEntry", "HistoryRewriter", "default_rewriter", "entries_of", "rewritten", "told_conversation"]
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +89,20 @@ def rewritten(message: Message, agent_name: str) -> Message:
         f" [{agent_name}] called tool: `{call.name}` with arguments: {call.arguments}." for call in message.tool_calls
     )
     return Message(role="user", content="".join(said), user_parts=_with_text(said, _as_input(message.assistant_parts)))
+
+
+def told_conversation(messages: Sequence[Message], agent_name: str, destination: str) -> list[Message]:
+    """Return the messages of a chat agent up to its call of an agent as a tool, as the called agent reads them.
+
+    Args:
+        messages: Those of the chat agent, the one with the call last.
+        agent_name: Name of the chat agent.
+        destination: Name of the called agent; the call is told as a transfer to it.
+    """
+    call = tool_call("transfer_to_agent", destination)
+    result = tool_message(f"successfully transferred to agent [{destination}]", "", tool_name="transfer_to_agent")
+    told = [*messages[:-1], assistant_message("", [call]), result]
+    return [each if each.role == "user" else rewritten(each, agent_name) for each in told if each.role != "system"]
 
 
 def _with_text(said: Sequence[str], parts: Sequence[UserPart]) -> tuple[UserPart, ...]:

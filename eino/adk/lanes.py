@@ -29,6 +29,8 @@ class LogEntry:
     """Why the stream broke off; empty if it did not."""
     skipped: bool = False
     """Whether histories leave it out: an attempt that was made again."""
+    number: int = 0
+    """Rises with each entry of a run, so that what was said beside each other can be told in order."""
 
 
 @register("eino.adk.Lane")
@@ -57,6 +59,13 @@ class SessionValues:
     numbers: dict[str, int] = field(default_factory=dict)
     """Number of the last change of each."""
     changes: int = 0
+    entries: int = 0
+    """How many events were recorded."""
+
+    def next_entry(self) -> int:
+        """Return the number of a new entry of the record."""
+        self.entries += 1
+        return self.entries
 
     def set(self, key: str, value: Any, lane: Lane) -> None:
         """Set a value, and note it in the lane of the agent that does."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
+
+import msgspec
 
 from eino._run.context import NoRunError
-from eino.adk.events import AgentAction, AgentEvent, AgentOutput, MessageVariant, message_event
+from eino.adk.events import AgentAction, AgentEvent, AgentOutput, BreakLoop, MessageVariant, message_event
 from eino.adk.lanes import Lane, LogEntry, SessionValues
 from eino.callbacks import Handler
 from eino.errors import ConcatError
 from eino.schema._concat import CONCAT
 from eino.schema.message import Message, MessageRole
 
-__all__ = ["AgentRun", "RootRun", "Sink", "current_agent_run", "require_agent_run"]
+__all__ = ["AgentRun", "LoopMark", "RootRun", "Sink", "current_agent_run", "require_agent_run"]
 
 Sink = Callable[[AgentEvent], None]
 """Takes an event, at once and without waiting."""
@@ -60,6 +62,14 @@ class RootRun:
         """Errors that an event has told of already."""
 
 
+class LoopMark(Protocol):
+    """A loop, as the agents in it know it."""
+
+    def broken_by(self, action: BreakLoop) -> BreakLoop:
+        """Note that the loop is to end after this turn; return the action as readers see it."""
+        ...
+
+
 class AgentRun:
     """One turn of one agent.
 
@@ -67,8 +77,8 @@ class AgentRun:
     """
 
     __slots__ = (
-        "_pending", "agent", "agent_name", "emit_internal_events", "heard", "lane", "messages", "outer", "root",
-        "run_path", "sink",
+        "_pending", "agent", "agent_name", "emit_internal_events", "failures", "heard", "lane", "loop", "messages",
+        "outer", "root", "run_path", "sink", "transfer_targets",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +104,12 @@ class AgentRun:
         """The conversation that the run began with."""
         self.sink = sink
         self.lane = Lane()
+        self.loop: LoopMark | None = outer.loop if outer is not None else None
+        """The innermost loop around the turn; None if there is none."""
+        self.transfer_targets: tuple[tuple[str, str], ...] = ()
+        """Name and description of each agent that this one may hand over to."""
+        self.failures: list[Exception] = []
+        """What failed of the agents that run beside each other in this one."""
         self.emit_internal_events = False
         """Whether agents inside tools of this one send their events to the reader as well."""
         self.heard: list[AgentEvent] | None = None
@@ -130,6 +146,7 @@ class AgentRun:
                 error=event.error,
             )
         if event.run_path == self.run_path:
+            event = self._steered(event)
             self._record(event)
         elif event.message is not None and event.message.is_streaming:
             self._pending.append(event)  # read to its end as well, so that nothing of it is left open
@@ -176,7 +193,7 @@ class AgentRun:
             if self._pending and self._pending[0] is event:
                 self._pending.pop(0)
                 if event.run_path == self.run_path:
-                    self.lane.entries.append(_entry(event))
+                    self.lane.entries.append(self._entry(event))
 
     def discard(self) -> None:
         """Close what was sent and not read to its end: the turn was cut short."""
@@ -196,6 +213,27 @@ class AgentRun:
         entries.extend(self.lane.entries)
         return entries
 
+    def _entry(self, event: AgentEvent) -> LogEntry:
+        number = self.root.session.next_entry()
+        variant = event.message
+        if variant is None:
+            return LogEntry(event.agent_name, None, event.action, number=number)
+        error = variant.error
+        if error is None:
+            return LogEntry(event.agent_name, variant.message, event.action, number=number)
+        skipped = getattr(error, "will_retry", False) is True
+        text = f"{type(error).__qualname__}: {error}"
+        message = _joined(variant.partial)
+        return LogEntry(event.agent_name, message, event.action, error=text, skipped=skipped, number=number)
+
+    def _steered(self, event: AgentEvent) -> AgentEvent:
+        """Tell the loop around of the wish to end it."""
+        action = event.action
+        if action is None or action.break_loop is None or action.break_loop.done or self.loop is None:
+            return event
+        told = self.loop.broken_by(action.break_loop)
+        return msgspec.structs.replace(event, action=msgspec.structs.replace(action, break_loop=told))
+
     def _record(self, event: AgentEvent) -> None:
         if event.action is not None:
             self.lane.action = event.action
@@ -203,19 +241,7 @@ class AgentRun:
         if self._pending or (message is not None and message.message is None):
             self._pending.append(event)
         else:
-            self.lane.entries.append(_entry(event))
-
-
-def _entry(event: AgentEvent) -> LogEntry:
-    variant = event.message
-    if variant is None:
-        return LogEntry(event.agent_name, None, event.action)
-    error = variant.error
-    if error is None:
-        return LogEntry(event.agent_name, variant.message, event.action)
-    skipped = getattr(error, "will_retry", False) is True
-    text = f"{type(error).__qualname__}: {error}"
-    return LogEntry(event.agent_name, _joined(variant.partial), event.action, error=text, skipped=skipped)
+            self.lane.entries.append(self._entry(event))
 
 
 def _joined(chunks: Sequence[Message]) -> Message | None:

@@ -20,7 +20,17 @@ from eino.compose.runnable import Runnable
 from eino.errors import BuildError, RunError
 from eino.schema.codec import register
 
-__all__ = ["MAX_HOPS", "HopLimitError", "TransferError", "TreeNode", "TreeState", "hand_over", "node_of", "tree_graph"]
+__all__ = [
+    "MAX_HOPS",
+    "HopLimitError",
+    "TransferError",
+    "TreeNode",
+    "TreeState",
+    "hand_over",
+    "input_for",
+    "node_of",
+    "tree_graph",
+]
 
 MAX_HOPS = 50
 """Transfers in one run of a tree, unless told otherwise."""
@@ -76,13 +86,13 @@ class TreeNode:
             return position[:-1]
         return None
 
-    def targets(self, position: Position) -> list[str]:
-        """Return the names that an agent may hand over to: its children, then its parent."""
+    def targets(self, position: Position) -> tuple[tuple[str, str], ...]:
+        """Return name and description of those that an agent may hand over to: its children, then its parent."""
         node = self.at(position)
-        names = list(node.children)
+        agents = [child.agent for child in node.children.values()]
         if position and not node.disallow_transfer_to_parent:
-            names.append(self.at(position[:-1]).name)
-        return names
+            agents.append(self.at(position[:-1]).agent)
+        return tuple((each.name, each.description) for each in agents)
 
 
 def node_of(agent: Agent) -> TreeNode:
@@ -141,7 +151,8 @@ def tree_graph(
             state.run_path = outer.run_path
         node = tree.at(state.at)
         run = hand_over(node.agent, outer, state.run_path)
-        begun = given if state.hops == 0 else input_for(run, node)
+        run.transfer_targets = tree.targets(state.at)
+        begun = given if state.hops == 0 else input_for(run, node.history_rewriter)
         place = (*root_place, *map(agent_segment, state.at))
         lane = await drive(node.agent, begun, run, place)
         state.lane.absorb(lane)
@@ -168,7 +179,7 @@ def _advance(tree: TreeNode, state: TreeState, lane: Lane, max_hops: int) -> Non
     name = tree.at(state.at).name
     position = tree.target(state.at, target)
     if position is None:
-        known = tree.targets(state.at)
+        known = [each for each, _ in tree.targets(state.at)]
         raise TransferError(
             f"transfer failed: agent {target!r} not found when transferring from {name!r}; it may transfer to {known}"
         )
@@ -196,12 +207,12 @@ def hand_over(agent: Agent, outer: AgentRun, run_path: tuple[str, ...]) -> Agent
     )
 
 
-def input_for(run: AgentRun, node: TreeNode) -> AgentInput:
-    """Return what an agent begins its turn with that somebody handed over to: the conversation as it sees it.
+def input_for(run: AgentRun, history_rewriter: HistoryRewriter | None = None) -> AgentInput:
+    """Return what an agent begins its turn with when it is not the first: the conversation as it sees it.
 
     Raises:
         RunError: If a message of it is incomplete, or the agent's rewriter fails.
     """
     entries = entries_of(run.messages, run.history(), skip_transfers=run.root.skip_transfer_messages)
-    rewrite = node.history_rewriter or default_rewriter
+    rewrite = history_rewriter or default_rewriter
     return AgentInput(messages=tuple(rewrite(entries, run.agent_name)), streaming=run.streaming)

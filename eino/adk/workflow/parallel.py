@@ -1,0 +1,104 @@
+"""Agents beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eino._run.frame import here
+from eino.adk.agent import Agent, AgentInput
+from eino.adk.builtin import Builtin
+from eino.adk.events import AgentEvent
+from eino.adk.lanes import Lane, LaneState
+from eino.adk.run_state import AgentRun, require_agent_run
+from eino.adk.tree import hand_over
+from eino.adk.workflow.members import give_turn, members_of
+from eino.compose.graph import Graph
+from eino.compose.names import END, START
+from eino.compose.runnable import Runnable
+from eino.errors import RunError
+from eino.schema.codec import register
+
+__all__ = ["ParallelAgent"]
+
+
+@register("eino.adk.ParallelState")
+@dataclass(slots=True)
+class ParallelState(LaneState):
+    """What agents beside each other leave behind."""
+
+    failures: list[str] = field(default_factory=list)
+    """Why some of them failed, told again if the others stopped to ask in the meantime."""
+
+
+class ParallelAgent(Builtin):
+    """Runs agents beside each other. None sees what the others say; afterwards all of it is in the history.
+
+    All run to their end, whatever becomes of the others; then the first error fails the agent. Where some stop to ask,
+    the run stops when all have stopped or ended, and only those that stopped go on.
+    """
+
+    kind = "Parallel"
+    interrupt_info = "Parallel workflow interrupted"
+    tells_interrupts = True
+
+    def __init__(self, *, name: str, description: str = "", agents: Sequence[Agent]) -> None:
+        """Make an agent of others.
+
+        Raises:
+            BuildError: If one is no agent, two have one name, or there are none.
+        """
+        super().__init__(name, description)
+        self.agents = members_of("ParallelAgent", name, agents)
+        self._graph = _graph(self.agents)
+
+    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
+        run.lane = await self._graph.invoke(input)
+
+
+def _graph(agents: Sequence[Agent]) -> Runnable[Any, Lane]:
+    graph = Graph[Any, Any](state=ParallelState)
+    graph.add_lambda_node("join", _joined).add_edge("join", END)
+    for index, agent in enumerate(agents):
+        graph.add_lambda_node(str(index), _member(agent), output_key=str(index))
+        graph.add_edge(START, str(index)).add_edge(str(index), "join")
+    return graph.compile(name="parallel")
+
+
+def _member(agent: Agent) -> Callable[[Any], Coroutine[Any, Any, Lane | None]]:
+    async def turn(_: Any) -> Lane | None:
+        outer = require_agent_run()
+        run = hand_over(agent, outer, (*outer.run_path, agent.name))
+        try:
+            return await give_turn(run)
+        except Exception as error:  # the others run to their end; then it is raised
+            _state().failures.append(str(error))
+            outer.failures.append(error)
+            failed = outer.root.failed or run
+            outer.root.told.append(error)
+            outer.forward(AgentEvent(agent_name=failed.agent_name, run_path=failed.run_path, error=error))
+            return None
+
+    return turn
+
+
+def _joined(lanes: dict[str, Lane | None]) -> Lane:
+    """Return all that was said, in the order in which it was."""
+    outer, state = require_agent_run(), _state()
+    if outer.failures:
+        raise outer.failures[0]
+    if state.failures:
+        raise RunError(f"an agent of {outer.agent_name!r} failed before the run was stored: {state.failures[0]}")
+    ended = [lane for lane in lanes.values() if lane is not None]
+    for lane in ended:
+        if lane.action is not None and lane.action.exit:
+            state.lane.action = lane.action
+        state.lane.values.update(lane.values)
+    said = [entry for lane in ended for entry in lane.entries]
+    state.lane.entries.extend(sorted(said, key=lambda entry: entry.number))
+    return state.lane
+
+
+def _state() -> ParallelState:
+    return here.get().state.value  # type: ignore[union-attr,no-any-return]  # the graph has a state
