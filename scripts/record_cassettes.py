@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import filecmp
 import itertools
+import json
 import runpy
 import sys
 import tempfile
@@ -26,15 +27,20 @@ import httpx2
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from eino.components import ChatModel, ModelOptions
-from eino.errors import OverloadedError, RateLimitError
+from eino.components import NO_MODEL_OPTIONS, ChatModel, ModelOptions
+from eino.errors import AuthenticationError, ContentFilterError, OverloadedError, RateLimitError
 from eino.ext.models.anthropic import CONTENT, RESPONSE, AnthropicChatModel
+from eino.ext.models.gemini import DETAILS, PART_FIELDS, PARTS, THOUGHT_SIGNATURE, GeminiChatModel
 from eino.ext.models.openai import REFUSAL, OpenAIChatModel
 from eino.schema import (
+    AudioPart,
     FileMedia,
     FilePart,
     ImageMedia,
     ImagePart,
+    LogProb,
+    LogProbs,
+    Media,
     Message,
     Reasoning,
     ReasoningPart,
@@ -42,6 +48,8 @@ from eino.schema import (
     TextPart,
     ToolCall,
     ToolInfo,
+    TopLogProb,
+    VideoPart,
     assistant_message,
     concat_messages,
     system_message,
@@ -52,7 +60,7 @@ from eino.schema import (
 )
 from eino_fixtures.cassettes import load_cassette, use_cassette
 from eino_fixtures.chunking import ByToken, ByWord
-from eino_fixtures.provider_server import Answer, Embeddings, ErrorAnswer, ProviderAnswer, ProviderServer
+from eino_fixtures.provider_server import Answer, Embeddings, ErrorAnswer, ProviderAnswer, ProviderServer, RawAnswer
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "sk-not-a-real-key-000000"
@@ -112,6 +120,15 @@ async def anthropic_model(
 
 
 @asynccontextmanager
+async def gemini_model(address: str, http_client: httpx2.AsyncClient | None = None) -> AsyncIterator[GeminiChatModel]:
+    """Give Gemini's chat model for a server at `address`."""
+    async with GeminiChatModel(
+        model="gemini-2.5-flash", api_key=KEY, base_url=address, http_client=http_client
+    ) as model:
+        yield model
+
+
+@asynccontextmanager
 async def openai_sdk(address: str, http_client: httpx2.AsyncClient | None = None) -> AsyncIterator[AsyncOpenAI]:
     """Give the official client of OpenAI."""
     async with AsyncOpenAI(api_key=KEY, base_url=f"{address}/v1", max_retries=0, http_client=http_client) as client:
@@ -139,24 +156,24 @@ def answered(calls: Sequence[ToolCall]) -> list[Message]:
     return [SYSTEM, QUESTION, assistant_message("", calls), *results]
 
 
-async def text(model: OpenAIChatModel | AnthropicChatModel) -> None:
+async def text(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
     """A question, an answer."""
     await model.generate([user_message("Say hello in French.")])
 
 
-async def stream(model: OpenAIChatModel | AnthropicChatModel) -> None:
+async def stream(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
     """A question, an answer in pieces, with characters of several bytes."""
     await joined(model, [user_message("Say hello in French, Japanese and Emoji.")])
 
 
-async def tools(model: OpenAIChatModel | AnthropicChatModel) -> None:
+async def tools(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
     """Two calls at once, their results, an answer; nothing is streamed."""
     with_tools = model.with_tools([WEATHER])
     asked = await with_tools.generate([SYSTEM, QUESTION])
     await with_tools.generate(answered(asked.tool_calls))
 
 
-async def tools_streamed(model: OpenAIChatModel | AnthropicChatModel) -> None:
+async def tools_streamed(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
     """Two calls at once in pieces, their results, an answer in pieces."""
     with_tools = model.with_tools([WEATHER])
     asked = await joined(with_tools, [SYSTEM, QUESTION])
@@ -200,7 +217,7 @@ class Trip(BaseModel):
     days: int
 
 
-async def structured(model: OpenAIChatModel | AnthropicChatModel) -> None:
+async def structured(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
     """A value of a type, right the second time."""
     await model.with_structured_output(Trip).invoke([user_message("Plan a weekend in Paris.")])
 
@@ -213,9 +230,9 @@ async def embeddings(client: AsyncOpenAI) -> None:
     )
 
 
-async def joined(model: ChatModel, messages: Sequence[Message]) -> Message:
+async def joined(model: ChatModel, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS) -> Message:
     """Return the whole of a streamed answer."""
-    return concat_messages([chunk async for chunk in model.stream(messages)])
+    return concat_messages([chunk async for chunk in model.stream(messages, options)])
 
 
 async def rag_answer(model: OpenAIChatModel) -> None:
@@ -273,6 +290,62 @@ async def anthropic_refusal(model: AnthropicChatModel) -> None:
     await joined(model, [user_message("How do I pick the lock of my neighbour's door?")])
 
 
+async def gemini_thoughts(model: GeminiChatModel) -> None:
+    """Thoughts and two signed calls in pieces; the signatures go back with the results."""
+    with_tools = model.with_tools([WEATHER])
+    thinking = ModelOptions(extra_fields={"generationConfig": {"thinkingConfig": {"includeThoughts": True}}})
+    asked = concat_messages([chunk async for chunk in with_tools.stream([SYSTEM, QUESTION], thinking)])
+    results = [tool_message(FORECAST[city], call.id) for call, city in zip(asked.tool_calls, FORECAST, strict=True)]
+    await joined(with_tools, [SYSTEM, QUESTION, asked, *results])
+
+
+async def gemini_code(model: GeminiChatModel) -> None:
+    """Code that the service runs, between texts, one of them signed; all goes back as it came."""
+    running = ModelOptions(extra_fields={"tools": [{"codeExecution": {}}]})
+    for ask in (model.generate, lambda messages, options: joined(model, messages, options)):
+        answer = await ask([user_message("What is 6 times 7?")], running)
+        await ask([user_message("What is 6 times 7?"), answer, user_message("Sure?")], running)
+
+
+async def gemini_media(model: GeminiChatModel) -> None:
+    """An image, a file and an address go in; an image and sound in pieces come out."""
+    image = ImagePart(image=ImageMedia(base64_data="R3JlZW4=", mime_type="image/png"))
+    paper = FilePart(file=FileMedia(base64_data="JVBERi0=", mime_type="application/pdf"))
+    film = VideoPart(video=Media(url="https://youtu.be/abc"), extra={PART_FIELDS: {"videoMetadata": {"fps": 1}}})
+    shown = ModelOptions(extra_fields={"generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}})
+    await model.generate([user_message(["Mix these.", image, paper, film])], shown)
+    await joined(model, [user_message("Sing.")])
+
+
+async def gemini_options(model: GeminiChatModel) -> None:
+    """Every option that the protocol has; log probabilities, sources and tokens from the cache come back."""
+    chosen = ModelOptions(
+        temperature=0.2,
+        top_p=0.9,
+        max_tokens=50,
+        stop=["END"],
+        tool_choice="allowed",
+        allowed_tools=["get_weather"],
+        extra_fields={
+            "generationConfig": {"seed": 7, "responseLogprobs": True, "logprobs": 1},
+            "cachedContent": "cachedContents/1",
+            "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}],
+        },
+    )
+    await model.with_tools([WEATHER]).generate([QUESTION], chosen)
+
+
+async def gemini_errors(model: GeminiChatModel) -> None:
+    """A quota that is used up, with the wait in the details; an overload; a bad key; a prompt that is blocked."""
+    expected = (RateLimitError, OverloadedError, AuthenticationError, ContentFilterError)
+    for kind in expected:
+        try:
+            await joined(model, [user_message("Are you there?")])
+        except kind:
+            continue
+        raise AssertionError("the server was told to refuse")
+
+
 REASONED = assistant_message(
     '{"colour": "green"}',
     reasoning_content="The picture is plain green.",
@@ -323,7 +396,91 @@ ANTHROPIC_REFUSED = Message(
     extra={RESPONSE: {"stop_details": {"type": "refusal", "category": None, "explanation": "Not a lock of yours."}}},
 )
 
+GEMINI = "https://generativelanguage.googleapis.com"
+GEMINI_CALLS = [
+    tool_call("get_weather", {"city": "Paris"}, extra={THOUGHT_SIGNATURE: "c2lnbmVk"}),
+    tool_call("get_weather", {"city": "Tokyo"}),
+]
+CODE: list[dict[str, Any]] = [
+    {"text": "I compute. "},
+    {"executableCode": {"language": "PYTHON", "code": "print(6 * 7)"}},
+    {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "42\n"}},
+    {"text": "It is 42.", "thoughtSignature": "c2lnbmVk"},
+]
+PICTURE = ImagePart(image=ImageMedia(base64_data="UGljdHVyZQ==", mime_type="image/png"))
+SOUND = [
+    AudioPart(audio=Media(base64_data=piece, mime_type="audio/L16;rate=24000"))
+    for piece in ("TGFsYQ==", "bGE=", "bGFs")
+]
+GROUNDED = assistant_message(
+    "Clear.",
+    response_meta=ResponseMeta(
+        finish_reason="stop",
+        usage=token_usage(92, 17, cached_tokens=64, reasoning_tokens=9),
+        logprobs=LogProbs(
+            content=(LogProb(token="Clear.", logprob=-0.25, top_logprobs=(TopLogProb(token="Sun", logprob=-2.5),)),)
+        ),
+    ),
+    extra={DETAILS: {"groundingMetadata": {"webSearchQueries": ["weather Paris"]}, "avgLogprobs": -0.25}},
+)
+QUOTA = {
+    "error": {
+        "code": 429,
+        "message": "You exceeded your current quota.",
+        "status": "RESOURCE_EXHAUSTED",
+        "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}],
+    }
+}
+GEMINI_ERRORS: list[ProviderAnswer] = [
+    RawAnswer(json.dumps([QUOTA]).encode(), status=429),
+    ErrorAnswer(503, "The model is overloaded. Please try again later."),
+    ErrorAnswer(400, "API key not valid. Please pass a valid API key."),
+    RawAnswer(b'data: {"promptFeedback": {"blockReason": "SAFETY"}}\r\n\r\n', content_type="text/event-stream"),
+]
+
 RECORDINGS: tuple[Recording[Any], ...] = (
+    Recording("fixtures/cassettes/gemini/generate_text.yaml", ["Bonjour !"], text, gemini_model, GEMINI),
+    Recording(
+        "fixtures/cassettes/gemini/stream_text.yaml",
+        [Answer("Bonjour ! こんにちは。 👋🏽 Ça va ?", ByToken())],
+        stream,
+        gemini_model,
+        GEMINI,
+    ),
+    Recording("fixtures/cassettes/gemini/generate_tools.yaml", [GEMINI_CALLS, VERDICT], tools, gemini_model, GEMINI),
+    Recording(
+        "fixtures/cassettes/gemini/stream_tools_thoughts.yaml",
+        [
+            Answer(assistant_message("I ask.", GEMINI_CALLS, reasoning_content="Two cities, two calls."), ByWord()),
+            Answer(VERDICT, ByWord()),
+        ],
+        gemini_thoughts,
+        gemini_model,
+        GEMINI,
+    ),
+    Recording(
+        "fixtures/cassettes/gemini/code_execution.yaml",
+        [assistant_message("", extra={PARTS: CODE}), "Yes."] * 2,
+        gemini_code,
+        gemini_model,
+        GEMINI,
+    ),
+    Recording(
+        "fixtures/cassettes/gemini/media.yaml",
+        [assistant_message([TextPart("Here: "), PICTURE]).replace(content="Here: "), assistant_message(SOUND)],
+        gemini_media,
+        gemini_model,
+        GEMINI,
+    ),
+    Recording("fixtures/cassettes/gemini/generate_options.yaml", [GROUNDED], gemini_options, gemini_model, GEMINI),
+    Recording("fixtures/cassettes/gemini/stream_errors.yaml", GEMINI_ERRORS, gemini_errors, gemini_model, GEMINI),
+    Recording(
+        "fixtures/cassettes/gemini/generate_structured.yaml",
+        ['{"city": "Paris"}', '{"city": "Paris", "days": 2}'],
+        structured,
+        gemini_model,
+        GEMINI,
+    ),
     Recording("fixtures/cassettes/anthropic/messages_text.yaml", ["Bonjour !"], text, anthropic_model, ANTHROPIC),
     Recording(
         "fixtures/cassettes/anthropic/messages_stream.yaml",
