@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from eino._run.retry import RetryPolicy
 from eino.adk.agent import AgentInput, checked_name
+from eino.adk.builtin import Builtin
 from eino.adk.chat.graph import chat_graph
 from eino.adk.chat.hooks import Hooks
 from eino.adk.chat.output import Output
 from eino.adk.chat.settings import ChatAgentOptions, ModelFailover, ModelRetry, stack_of
 from eino.adk.chat.tools_node import answering, send_result, telling
 from eino.adk.chat.turn import Turn, in_turn
-from eino.adk.events import AgentEvent
 from eino.adk.middleware import AgentSetup, Middleware
 from eino.adk.run_state import AgentRun
 from eino.components._model_wrapper import resolved
@@ -35,7 +35,7 @@ GenerateInput: TypeAlias = Callable[[str, AgentInput], Sequence[Message] | Await
 _DEFAULT_ITERATIONS: Final = 20
 
 
-class ChatModelAgent(Generic[T]):
+class ChatModelAgent(Builtin, Generic[T]):
     """A chat model that may call tools, again and again, until it answers.
 
         agent = ChatModelAgent(name="helper", instruction="You help.", model=model, tools=[get_weather])
@@ -44,9 +44,7 @@ class ChatModelAgent(Generic[T]):
     of trees of agents, may share it.
     """
 
-    kind: Final = "ChatModel"
-    interrupt_info: Final = ""
-    tells_interrupts: Final = False
+    kind = "ChatModel"
 
     def __init__(
         self,
@@ -111,8 +109,7 @@ class ChatModelAgent(Generic[T]):
             raise BuildError(f"agent {name!r}: max_iterations={max_iterations!r} must be 1 or more")
         if output_type is None and (output_format is not None or output_name):
             raise BuildError(f"agent {name!r}: output_format= and output_name= need output_type=")
-        self.name = checked_name(name)
-        self.description = description
+        super().__init__(checked_name(name), description)
         self.instruction = instruction
         given = tuple(tools)
         own = ToolsNode(given).tools  # checks them
@@ -168,16 +165,6 @@ class ChatModelAgent(Generic[T]):
         if self._output is None:
             raise BuildError(f"agent {self.name!r} has no output_type=: its answers are text")
         return self._output.value(answer)
-
-    async def run(self, input: AgentInput, /) -> AsyncGenerator[AgentEvent]:  # noqa: A002 - the field's word
-        """Yield the events of one turn, for agents that run this one; programs use a `Runner`."""
-        from eino.adk.runner import Runner
-
-        async with Runner(self, streaming=input.streaming).run(input.messages) as events:
-            async for event in events:
-                if event.error is not None:
-                    raise event.error
-                yield event
 
     async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
         turn = self._turn(run)

@@ -46,8 +46,10 @@ class ModelNode:
             turn.say(answer)
         else:
             turn.call = call = Call(turn)
-            answer = await call.answer(turn.stack, conversation, asked)
-            await turn.sink.settle()
+            try:
+                answer = await call.answer(turn.stack, conversation, asked)
+            finally:
+                await turn.sink.settle()  # streams have ended by now, also those of tries that failed
             if call.persisted is not None:
                 conversation = list(call.persisted)
         conversation = [*conversation, answer]

@@ -22,7 +22,7 @@ from eino.compose.tools_node import ToolsOptions
 from eino.errors import BuildError, FailedAttempt
 
 if TYPE_CHECKING:
-    from eino.adk.chat.turn import AfterTools
+    from eino.adk.chat.turn import AfterTools, Turn
     from eino.components.failover_model import ChooseFallback
 
 __all__ = ["ChatAgentOptions", "ModelFailover", "ModelRetry", "stack_of"]

@@ -43,7 +43,11 @@ class ToolsStage:
         """
         turn, state = cast("Turn", in_turn.get()), chat_state()
         state.direct = direct = _direct(turn, message.tool_calls) if turn.direct else None
-        results = await turn.tools.invoke(message, options)
+        try:
+            results = await turn.tools.invoke(message, options)
+        finally:
+            if turn.streaming:
+                await turn.sink.settle()  # streams have ended by now, also those of tools that failed
         if self._output is not None:
             direct = state.direct = self._output.answered_by(message, direct)
         for position, result in enumerate(results):
@@ -56,8 +60,6 @@ class ToolsStage:
                 turn.sink.send(AgentEvent(agent_name=turn.name, run_path=turn.path, action=action))
             state.actions = {}
         state.sent = {}
-        if turn.streaming:
-            await turn.sink.settle()
         if self._output is not None and direct is None:
             self._output.count_repairs(message, state)
         if turn.after_tools is not None:

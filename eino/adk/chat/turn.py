@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from eino._run.context import NoRunError
 from eino._run.frame import current, here
@@ -168,8 +168,9 @@ def chat_state() -> ChatState:
     """Return the state of the turn, inside its graph."""
     level = here.get().state
     if level is not None and level.value.__class__ is ChatState:
-        return cast("ChatState", level.value)
-    return cast("ChatState", find_level(level, ChatState).value)
+        return level.value
+    found: ChatState = find_level(level, ChatState).value
+    return found
 
 
 def _state_of_turn(what: str) -> ChatState:
@@ -177,7 +178,8 @@ def _state_of_turn(what: str) -> ChatState:
     frame = current.get()
     if frame is None:
         raise NoRunError(f"{what} was called outside the run of a ChatModelAgent")
-    return cast("ChatState", find_level(frame.state, ChatState).value)
+    found: ChatState = find_level(frame.state, ChatState).value
+    return found
 
 
 def send_event(event: AgentEvent) -> None:
