@@ -111,6 +111,7 @@ if TYPE_CHECKING:
         interrupt,
         interrupt_group,
         map_fields,
+        prune_runs,
         to_field,
         to_list,
     )
@@ -382,6 +383,7 @@ __all__ = [
     "messages_placeholder",
     "pipe",
     "process_state",
+    "prune_runs",
     "register",
     "register_concat",
     "register_merge",
@@ -447,6 +449,7 @@ _HOMES = {
     ),
     "eino.compose": (
         "SealedStore",
+        "prune_runs",
         "Settled",
         "GraphChange",
         "GraphInterrupt",

@@ -24,6 +24,7 @@ from eino.compose.node import NodeOptions
 from eino.compose.opening import Opening
 from eino.compose.parallel import ChainBranch, Parallel
 from eino.compose.planner import CompileOptions, FanIn
+from eino.compose.retention import prune_runs
 from eino.compose.runnable import MISSING, Runnable
 from eino.compose.sealed_store import SealedStore
 from eino.compose.settings import CallOptions
@@ -92,6 +93,7 @@ __all__ = [
     "interrupt",
     "interrupt_group",
     "map_fields",
+    "prune_runs",
     "to_field",
     "to_list",
 ]

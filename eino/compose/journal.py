@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self
 
+import msgspec
+
 from eino.compose.owner import Owner, is_left_by
 from eino.compose.patience import patiently
 from eino.compose.store import CheckpointStore, Record, RunStatus, StoredRun
@@ -24,13 +26,15 @@ from eino.errors import (
 )
 from eino.schema.codec import DEFAULT_MAX_BYTES, Codec
 
-__all__ = ["MAX_RECORD_BYTES", "Entry", "Journal"]
+__all__ = ["MAX_RECORD_BYTES", "Entry", "Journal", "parts_of", "require_whole"]
 
 MAX_RECORD_BYTES: Final = DEFAULT_MAX_BYTES
 """Size of the largest record, unless a graph is compiled with another limit."""
 
 _CODEC: Final = Codec("msgpack", max_bytes=2**63 - 1)  # the limit is the journal's, with an error of its own
 _FORMAT: Final = 1
+_BEGINNING: Final = bytes([0x92, _FORMAT])
+"""How a record begins: msgpack for a list of two, of which the first is the format."""
 _SNAPSHOT: Final = "interrupt"
 """Kind of record that says all; those before it need not be read."""
 _ANSWERED: Final = "answered"
@@ -66,11 +70,11 @@ class Journal:
         """Status of the run before it was claimed."""
         self._head = run.head
         self._mac = run.head_mac
-        self.entries = _entries(store.namespace, run, max_bytes)
+        require_whole(store.namespace, run, max_bytes)
+        self.entries = _entries(run)
         """What is stored, from the last whole snapshot on."""
         self.answers: Mapping[str, Any] = {
-            each: _CODEC.decode(_unsealed(store.namespace, run.run_id, each, value))
-            for each, value in run.answers.items()
+            each: _CODEC.decode(value[_SEAL_BYTES:]) for each, value in run.answers.items()
         }
 
     @classmethod
@@ -221,11 +225,13 @@ async def _give_back(store: CheckpointStore, run: StoredRun) -> None:
         await store.append(run.run_id, (), expected_head=run.head, epoch=run.epoch, status=run.status)
 
 
-def _entries(namespace: str, run: StoredRun, max_bytes: int) -> tuple[Entry, ...]:
-    """Return the records, decoded, from the last snapshot on.
+def require_whole(namespace: str, run: StoredRun, max_bytes: int = MAX_RECORD_BYTES) -> None:
+    """Refuse a run that is not as eino wrote it. No value of a user's type is read.
 
     Raises:
-        CorruptCheckpointError: If the chain is broken.
+        CorruptCheckpointError: If the chain is broken, or an answer was changed or removed.
+        CheckpointVersionError: If another version of eino wrote it.
+        CheckpointTooLargeError: If a record is larger than `max_bytes`.
     """
     before = b""
     for position, record in enumerate(run.records, 1):
@@ -237,9 +243,15 @@ def _entries(namespace: str, run: StoredRun, max_bytes: int) -> tuple[Entry, ...
         before = record.mac
     if run.head != len(run.records) or run.head_mac != before:
         raise CorruptCheckpointError(f"run {run.run_id!r}: records behind number {len(run.records)} are missing")
+    for interrupt_id, value in run.answers.items():
+        _unsealed(namespace, run.run_id, interrupt_id, value)
     for record in run.records:
         if record.kind == _ANSWERED:
-            _require_answers(run, _entry(run, record).body)
+            _require_answers(run, parts_of(run.run_id, record))
+
+
+def _entries(run: StoredRun) -> tuple[Entry, ...]:
+    """Return the records, decoded, from the last snapshot on."""
     first = max((at for at, record in enumerate(run.records) if record.kind == _SNAPSHOT), default=0)
     effects = [record for record in run.records[:first] if record.kind in ("intent", "result")]
     return tuple(_entry(run, record) for record in (*effects, *run.records[first:]))
@@ -251,7 +263,9 @@ def _require_answers(run: StoredRun, seals: Any) -> None:
     Raises:
         CorruptCheckpointError: If they are not.
     """
-    for interrupt_id, seal in dict(seals).items():
+    if not isinstance(seals, dict):
+        raise CorruptCheckpointError(f"run {run.run_id!r}: a record of answers is not as eino writes it")
+    for interrupt_id, seal in seals.items():
         if run.answers.get(interrupt_id, b"")[:_SEAL_BYTES] != seal:
             raise CorruptCheckpointError(
                 f"run {run.run_id!r}: the answer to interrupt {interrupt_id!r} is not what the run went on with"
@@ -259,16 +273,37 @@ def _require_answers(run: StoredRun, seals: Any) -> None:
 
 
 def _entry(run: StoredRun, record: Record) -> Entry:
-    stored = _CODEC.decode(record.body)
-    if not isinstance(stored, list) or len(stored) != 2:
-        raise CorruptCheckpointError(f"run {run.run_id!r}: record {record.seq} is not as eino writes it")
-    version, body = stored
-    if version != _FORMAT:
-        raise CheckpointVersionError(
-            f"run {run.run_id!r}: record {record.seq} has the format {version!r:.40}, not {_FORMAT}: go on with the "
-            "version of eino that wrote it"
-        )
-    return Entry(record.kind, body)
+    return Entry(record.kind, _CODEC.decode(_body(run.run_id, record))[1])
+
+
+def parts_of(run_id: str, record: Record) -> Any:
+    """Return what a record says as plain data, without making values of users' types.
+
+    Raises:
+        CorruptCheckpointError: If it is no record of eino.
+        CheckpointVersionError: If another version of eino wrote it.
+    """
+    body = _body(run_id, record)
+    try:
+        return msgspec.msgpack.decode(body)[1]
+    except (ValueError, RecursionError) as error:
+        raise CorruptCheckpointError(f"run {run_id!r}: record {record.seq} is not as eino writes it") from error
+
+
+def _body(run_id: str, record: Record) -> bytes:
+    """Return the body of a record that has our format."""
+    if record.body[: len(_BEGINNING)] == _BEGINNING:
+        return record.body
+    try:
+        stored = msgspec.msgpack.decode(record.body)
+    except (ValueError, RecursionError):
+        stored = None
+    if not isinstance(stored, list) or len(stored) != 2 or stored[0] == _FORMAT:
+        raise CorruptCheckpointError(f"run {run_id!r}: record {record.seq} is not as eino writes it")
+    raise CheckpointVersionError(
+        f"run {run_id!r}: record {record.seq} has the format {stored[0]!r:.40}, not {_FORMAT}: go on with the version "
+        "of eino that wrote it"
+    )
 
 
 def _chained(namespace: str, run_id: str, seq: int, epoch: int, kind: str, *, body: bytes, before: bytes) -> bytes:

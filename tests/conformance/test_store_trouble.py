@@ -226,9 +226,9 @@ def test_a_limit_needs_a_store() -> None:
 
 async def test_a_record_of_another_version_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     store, paid = MemoryStore(), list[str]()
-    monkeypatch.setattr("eino.compose.journal._FORMAT", 2)
-    await stopped(paying(store, paid))
-    monkeypatch.setattr("eino.compose.journal._FORMAT", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr("eino.compose.journal._FORMAT", 2)
+        await stopped(paying(store, paid))
     with pytest.raises(CheckpointVersionError, match="format 2, not 1"):
         await paying(store, paid).invoke(checkpoint_id="r")
     assert [each.status for each in await store.list()] == [RunStatus.WAITING]
