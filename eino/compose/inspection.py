@@ -63,7 +63,8 @@ async def inspect_run(store: CheckpointStore, run_id: str) -> RunReport | None:
 
 
 def _report(namespace: str, run: StoredRun) -> RunReport:
-    problem, waiting = "", ()
+    problem = ""
+    waiting: tuple[WaitingPoint, ...] = ()
     try:
         require_whole(namespace, run)
         waiting = _waiting(run)
