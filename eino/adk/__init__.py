@@ -2,6 +2,7 @@
 
 from eino.adk.agent import Agent, AgentFunction, AgentInput, FunctionAgent, agent
 from eino.adk.agent_tool import AgentTool, agent_tool
+from eino.adk.approval import Approval, ApprovalRequest, NeedsApproval, approval
 from eino.adk.chat.agent import ChatModelAgent, GenerateInput
 from eino.adk.chat.errors import MaxIterationsError, MiddlewareError, WillRetryError
 from eino.adk.chat.message_ids import ensure_message_id, message_id
@@ -46,6 +47,8 @@ __all__ = [
     "AgentRun",
     "AgentSetup",
     "AgentTool",
+    "Approval",
+    "ApprovalRequest",
     "BreakLoop",
     "ChatAgentOptions",
     "ChatModelAgent",
@@ -63,6 +66,7 @@ __all__ = [
     "ModelFailover",
     "ModelRetry",
     "ModelTurn",
+    "NeedsApproval",
     "ParallelAgent",
     "Runner",
     "SendsModelEvents",
@@ -72,6 +76,7 @@ __all__ = [
     "WillRetryError",
     "agent",
     "agent_tool",
+    "approval",
     "break_loop_action",
     "current_agent_run",
     "delete_run_value",

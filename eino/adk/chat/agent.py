@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from eino._run.retry import RetryPolicy
-from eino.adk.agent import AgentInput, checked_name
+from eino.adk.agent import Agent, AgentInput, checked_name
 from eino.adk.builtin import Builtin
 from eino.adk.chat.graph import chat_graph
 from eino.adk.chat.hooks import Hooks
@@ -16,6 +16,9 @@ from eino.adk.chat.tools_node import answering, send_result, telling
 from eino.adk.chat.turn import Turn, in_turn
 from eino.adk.middleware import AgentSetup, Middleware
 from eino.adk.run_state import AgentRun
+from eino.adk.transfer import TRANSFER_TOOL, exit_tool, transfer_instruction, transfer_tool
+from eino.adk.tree import TreeNode
+from eino.adk.tree_agent import children_of
 from eino.components._model_wrapper import resolved
 from eino.components.model import NO_MODEL_OPTIONS, ChatModel, ModelOptions
 from eino.components.tools import Tool
@@ -31,6 +34,9 @@ T = TypeVar("T")
 
 GenerateInput: TypeAlias = Callable[[str, AgentInput], Sequence[Message] | Awaitable[Sequence[Message]]]
 """`generate_input(instruction, input)`: the messages that the model sees first; may be async."""
+
+_Kit: TypeAlias = tuple[tuple[ToolInfo, ...], ModelOptions, ToolsNode, frozenset[str]]
+"""What a turn needs of its tools: their descriptions, the options that offer them, what runs them, the direct ones."""
 
 _DEFAULT_ITERATIONS: Final = 20
 
@@ -55,6 +61,8 @@ class ChatModelAgent(Builtin, Generic[T]):
         instruction: str = "",
         template: bool = False,
         tools: Iterable[Tool] = (),
+        sub_agents: Sequence[Agent] = (),
+        exit: Tool | bool = False,  # noqa: A002 - what it does
         max_iterations: int = _DEFAULT_ITERATIONS,
         return_directly: Collection[str] = (),
         output_key: str = "",
@@ -82,6 +90,9 @@ class ChatModelAgent(Builtin, Generic[T]):
             instruction: The system message; none if empty.
             template: Whether session values are put into the instruction: `"{city}"` becomes the value of `city`.
             tools: What the model may call.
+            sub_agents: Agents that it may hand over to; see `with_sub_agents`. In a tree, the model is told of the
+                agents that it may hand over to, and gets a tool for it.
+            exit: Whether the model gets a tool that ends the run of all agents; or that tool.
             max_iterations: Most answers of the model in one turn.
             return_directly: Names of tools whose result is the answer; of several in one message the last counts.
             output_key: Session value that gets the text of the answer; none if empty.
@@ -112,6 +123,9 @@ class ChatModelAgent(Builtin, Generic[T]):
         super().__init__(checked_name(name), description)
         self.instruction = instruction
         given = tuple(tools)
+        if exit:
+            leave = exit_tool() if exit is True else exit
+            given, return_directly = (*given, leave), [*return_directly, leave.info.name]
         own = ToolsNode(given).tools  # checks them
         self._output: Output[T] | None = None
         if output_type is not None:
@@ -150,6 +164,9 @@ class ChatModelAgent(Builtin, Generic[T]):
         self._tools = given
         self._direct = _directly(return_directly, given, name)
         self._kit = self._kit_of(given, self._direct)
+        self._kit_to_transfer: _Kit | None = None
+        if sub_agents:
+            self.tree = TreeNode(self, children_of(name, sub_agents))
         self._runnable = chat_graph(name, max_iterations=max_iterations, output=self._output, output_key=output_key)
 
     def __repr__(self) -> str:
@@ -168,10 +185,14 @@ class ChatModelAgent(Builtin, Generic[T]):
 
     async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
         turn = self._turn(run)
-        instruction = self.instruction
+        setup = AgentSetup(
+            agent_name=self.name, instruction=self.instruction, tools=self._tools, return_directly=self._direct
+        )
+        if run.transfer_targets:
+            setup = self._with_transfer(setup, turn, run.transfer_targets)
         if self._hooks.before_agent:
-            instruction = await self._set_up(turn)
-        messages = await self._messages(instruction, input, run)
+            setup = await self._set_up(setup, turn)
+        messages = await self._messages(setup.instruction, input, run)
         run.emit_internal_events = self._emit_internal_events
         token = in_turn.set(turn)
         try:
@@ -192,22 +213,30 @@ class ChatModelAgent(Builtin, Generic[T]):
         turn.values = _NOTHING
         return turn
 
-    async def _set_up(self, turn: Turn) -> str:
-        """Ask the middlewares what the turn begins with; return the instruction."""
-        before = setup = AgentSetup(
-            agent_name=turn.name, instruction=self.instruction, tools=self._tools, return_directly=self._direct
+    def _with_transfer(self, setup: AgentSetup, turn: Turn, targets: tuple[tuple[str, str], ...]) -> AgentSetup:
+        """Offer the tool that hands over, and tell the model to whom."""
+        setup = setup.replace(
+            instruction=f"{setup.instruction}\n\n{transfer_instruction(targets)}".strip(),
+            tools=(*setup.tools, transfer_tool()),
+            return_directly=setup.return_directly | {TRANSFER_TOOL},
         )
+        if self._kit_to_transfer is None:
+            self._kit_to_transfer = self._kit_of(setup.tools, setup.return_directly)
+        turn.infos, turn.offered, turn.tools, turn.direct = self._kit_to_transfer
+        return setup
+
+    async def _set_up(self, before: AgentSetup, turn: Turn) -> AgentSetup:
+        """Ask the middlewares what the turn begins with."""
+        setup = before
         for hook in self._hooks.before_agent:
             setup = await hook(setup, AgentSetup)
         turn.values = setup.values
         if setup.tools is not before.tools or setup.return_directly is not before.return_directly:
             direct = _directly(setup.return_directly, setup.tools, turn.name)
             turn.infos, turn.offered, turn.tools, turn.direct = self._kit_of(tuple(setup.tools), direct)
-        return setup.instruction
+        return setup
 
-    def _kit_of(
-        self, tools: tuple[Tool, ...], direct: frozenset[str]
-    ) -> tuple[tuple[ToolInfo, ...], ModelOptions, ToolsNode, frozenset[str]]:
+    def _kit_of(self, tools: tuple[Tool, ...], direct: frozenset[str]) -> _Kit:
         """Return what a turn needs of its tools."""
         node = ToolsNode(tools, **self._node_options)
         if tools and not hasattr(self._model, "with_tools"):
