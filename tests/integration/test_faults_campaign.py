@@ -1,0 +1,101 @@
+"""A small fault campaign on real processes; and it finds each of the stores and engines that are broken on purpose."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from eino_harness.cli import main
+from eino_harness.faults.broken import CASES, found
+from eino_harness.faults.campaign import SCENARIOS, run_scenario
+from eino_harness.faults.site import Sizes
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs platform with POSIX signals")
+
+SMALL = Sizes(kills=4, resumes=1, flips=6, zombies=3, clocks=0, points=1)
+QUICK_TO_FIND = ("a store that does not fence", "an engine that runs finished steps again")
+
+
+@pytest.mark.parametrize("name", list(SCENARIOS))
+def test_promises_are_kept_on_sqlite(name: str) -> None:
+    outcome = run_scenario(name, "sqlite", Sizes(clocks=1) if name == "clock" else SMALL, seed=11)
+
+    assert outcome.violations == []
+    assert outcome.trials > 0
+
+
+@pytest.mark.parametrize("name", ["kill", "zombie", "resume"])
+def test_promises_are_kept_on_postgres(postgres_url: str, name: str) -> None:
+    outcome = run_scenario(name, "postgres", SMALL, seed=11)
+
+    assert outcome.violations == []
+    assert outcome.trials > 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, id=name.replace(" ", "-"), marks=[] if name in QUICK_TO_FIND else [pytest.mark.nightly])
+        for name in CASES
+    ],
+)
+def test_what_is_broken_on_purpose_is_found(name: str) -> None:
+    """A campaign that cannot fail proves nothing."""
+    outcome = found(CASES[name], seed=1)
+
+    assert outcome.violations
+    assert f"--only {CASES[name].scenario} --seed 1 --trial" in outcome.violations[0].command
+
+
+def test_the_command_writes_a_report_and_exits_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["faults", "--store", "sqlite", "--only", "resume", "--resumes", "1", "--out", str(tmp_path)])
+
+    assert code == 0
+    assert "resume  sqlite" in capsys.readouterr().out
+    data = json.loads((tmp_path / "latest.json").read_text())
+    assert [(each["scenario"], each["trials"], each["facts"]["one effect"]) for each in data["outcomes"]] == [
+        ("resume", 1, 1)
+    ]
+
+
+def test_a_broken_promise_is_exit_code_1_with_the_command_that_repeats_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = CASES["a store that does not fence"].store
+    options = ["--only", "zombie", "--points", "2", "--zombies", "6", "--seed", "1", "--out", str(tmp_path)]
+
+    assert main(["faults", "--store", store, *options]) == 1
+    out = capsys.readouterr().out
+    assert "(seed 1): stopped at" in out
+    assert f"again: eino-harness faults --store {store} --only zombie --seed 1 --trial" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param(["--only", "fire"], "--only fire: the scenarios are kill, points", id="unknown scenario"),
+        pytest.param(["--store", "floppy"], "there is no store 'floppy': choose one of sqlite", id="unknown store"),
+        pytest.param(["--store", "no.such:Kit"], "cannot be imported", id="kit that is not there"),
+        pytest.param(["--kills", "-1"], "--kills -1 must be 0 or more", id="negative"),
+        pytest.param(["--trial", "3"], "name one scenario with --only and one store", id="which trial"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(
+    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["faults", *options, "--out", str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_server_that_is_not_there_is_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EINO_POSTGRES_URL", "postgresql://nobody:secret-word@127.0.0.1:1/none")
+
+    assert main(["faults", "--store", "postgres", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "--store sqlite needs no server" in said
+    assert "secret-word" not in said
