@@ -1,21 +1,50 @@
-"""Runs the same workloads with eino and with others, one process each, and prints one table: `tox -e peers`.
+"""Runs the same workloads with eino and with others, and writes one table: `tox run -e peers`.
 
-Times are medians of one machine and one run; only the ratios mean something. What a framework cannot do is left out.
+Each framework has a virtual environment of its own, made on first use, so that no two must agree on versions; each runs
+in processes of its own, several times in turn. Times are the least of these; only the ratios mean something. What a
+framework cannot do is left out.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import subprocess
 import sys
-from importlib import metadata
+import tempfile
+import venv
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eino_harness.report.page import page_environment
+from eino_harness.report.schema import report_data
+
 HERE = Path(__file__).parent
-REPORT = Path("reports") / "peers"
-PEERS = ("langgraph", "langchain-core", "pydantic-graph")
-SCRIPTS = ("by_hand", "with_eino", "with_langgraph", "with_langchain", "with_pydantic_graph")
+QUIET = {"AGNO_TELEMETRY": "false", "HAYSTACK_TELEMETRY_ENABLED": "False", "LANGSMITH_TRACING": "false"}
+"""No framework tells anybody that it is measured."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One framework."""
+
+    script: str
+    requirement: str = ""
+    """What to install; empty for what this environment has."""
+
+
+PEERS = (
+    Peer("by_hand"),
+    Peer("with_eino"),
+    Peer("with_langgraph", "langgraph"),
+    Peer("with_langchain", "langchain-core"),
+    Peer("with_pydantic_graph", "pydantic-graph"),
+    Peer("with_agno", "agno"),
+    Peer("with_haystack", "haystack-ai"),
+    Peer("with_burr", "apache-burr[tracking]"),
+)
 WORKLOADS = {
     "W1": "chain of 10 nodes",
     "W2": "1, then 8 beside each other, then a join",
@@ -26,40 +55,108 @@ WORKLOADS = {
 
 def main() -> int:
     """Run all scripts, print the table, save it; return the exit code."""
-    results: list[dict[str, Any]] = []
-    for script in SCRIPTS:
-        done = subprocess.run(
-            [sys.executable, str(HERE / f"{script}.py")], capture_output=True, text=True, timeout=300, check=False
-        )
-        if done.returncode != 0:
-            print(f"{script} failed:\n{done.stderr}", file=sys.stderr)
-            return 1
-        results.append(json.loads(done.stdout))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environments", type=Path, default=Path(".tox/peers-environments"), metavar="DIR")
+    parser.add_argument("--out", type=Path, default=Path("reports/peers"), metavar="DIR")
+    parser.add_argument("--repeats", type=int, default=3, help="processes of each; default: %(default)s")
+    parser.add_argument("--only", action="append", metavar="SCRIPT", help="measure these only, beside eino")
+    arguments = parser.parse_args()
+    chosen = [each for each in PEERS if not arguments.only or each.script in {"with_eino", *arguments.only}]
+    pythons = {peer: python_of(peer, arguments.environments) for peer in chosen}
+    best: dict[Peer, dict[str, Any]] = {}
+    for number in range(arguments.repeats):
+        for peer, python in pythons.items():
+            print(f"{number + 1}/{arguments.repeats} {peer.script}", file=sys.stderr)
+            best[peer] = least(best.get(peer), measured(peer, python))
+    results = list(best.values())
     table = render(results)
     print(table)
-    REPORT.mkdir(parents=True, exist_ok=True)
-    (REPORT / "latest.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    (REPORT / "table.md").write_text(table + "\n", encoding="utf-8")
+    write(results, table, arguments.out, arguments.repeats)
     return 0
+
+
+def python_of(peer: Peer, folder: Path) -> str:
+    """Return the interpreter that has the framework, installing it on first use."""
+    if not peer.requirement:
+        return sys.executable
+    home = (folder / peer.script).resolve()
+    python = home / "bin" / "python"
+    if not (home / "installed").exists():
+        print(f"installing {peer.requirement}", file=sys.stderr)
+        venv.create(home, with_pip=True, clear=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", peer.requirement], check=True)
+        (home / "installed").write_text(peer.requirement)
+    return str(python)
+
+
+def measured(peer: Peer, python: str) -> dict[str, Any]:
+    """Return what one process measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.json"
+        done = subprocess.run(
+            [python, str(HERE / f"{peer.script}.py"), str(out)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ, **QUIET},
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"{peer.script} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+        return found
+
+
+def least(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
+    """Return the result with the smaller time of each workload."""
+    if one is None:
+        return other
+    return {**other, "us": {key: min(us, one["us"][key]) for key, us in other["us"].items()}}
 
 
 def render(results: list[dict[str, Any]]) -> str:
     """Return a Markdown table: microseconds, and how many times eino's in brackets."""
     ours = next(result for result in results if result["name"] == "eino")["us"]
-    names = [f"{result['name']}{_version(result['name'])}" for result in results]
-    lines = [f"| workload | {' | '.join(names)} |", "|---|" + "--:|" * len(names)]
+    lines = [f"| workload | {' | '.join(map(_name, results))} |", "|---|" + "--:|" * len(results)]
     for key, text in WORKLOADS.items():
         cells = [_cell(result["us"].get(key), ours[key]) for result in results]
         lines.append(f"| {key}: {text} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _version(name: str) -> str:
-    return f" {metadata.version(name)}" if name in PEERS else ""
+def _name(result: dict[str, Any]) -> str:
+    own = result["name"] in {"eino", "by hand"}
+    return result["name"] if own else f"{result['name']} {result['version']}"
 
 
 def _cell(us: float | None, ours: float) -> str:
-    return "-" if us is None else f"{us:,.1f} us ({us / ours:.2f}x)"
+    if us is None:
+        return "-"
+    ratio = us / ours
+    return f"{us:,.1f} us ({ratio:,.0f}x)" if ratio >= 10 else f"{us:,.1f} us ({ratio:.2f}x)"
+
+
+def write(results: list[dict[str, Any]], table: str, folder: Path, repeats: int) -> None:
+    """Write `latest.json`, `table.md` and `index.html`."""
+    ours = next(result for result in results if result["name"] == "eino")["us"]
+    others = [result for result in results if result["name"] not in {"eino", "by hand"}]
+    lost = [f"{result['name']} {key}" for result in others for key, us in result["us"].items() if us < ours[key]]
+    data = report_data(
+        "peers",
+        "Side by side with others",
+        summary={"frameworks": str(len(others)), "faster than eino": ", ".join(lost) or "none"},
+        details={"repeats": repeats, "workloads": WORKLOADS, "results": results},
+    )
+    rows = [(key, text, [_cell(each["us"].get(key), ours[key]) for each in results]) for key, text in WORKLOADS.items()]
+    page = (
+        page_environment(HERE)
+        .get_template("peers.html")
+        .render(data=data, names=list(map(_name, results)), rows=rows, repeats=repeats)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "latest.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    (folder / "table.md").write_text(table + "\n", encoding="utf-8")
+    (folder / "index.html").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -64,4 +64,5 @@ async def w4() -> int:
 measure(
     "eino",
     {"W1": lambda: line.invoke(0), "W2": lambda: wide.invoke(0), "W3": lambda: round_and_round.invoke(0), "W4": w4},
+    distribution="eino",
 )

@@ -45,4 +45,8 @@ async def w4() -> int:
     return sum([number async for number in pipeline.atransform(numbers())])
 
 
-measure("langchain-core", {"W1": lambda: line.ainvoke(0), "W2": lambda: fan.ainvoke(0), "W4": w4})
+measure(
+    "langchain-core",
+    {"W1": lambda: line.ainvoke(0), "W2": lambda: fan.ainvoke(0), "W4": w4},
+    distribution="langchain-core",
+)

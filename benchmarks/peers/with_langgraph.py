@@ -71,4 +71,4 @@ async def w3() -> int:
     return (await compiled_loop.ainvoke({"value": 0}, {"recursion_limit": ROUNDS + 1}))["value"]
 
 
-measure("langgraph", {"W1": w1, "W2": w2, "W3": w3})
+measure("langgraph", {"W1": w1, "W2": w2, "W3": w3}, distribution="langgraph")

@@ -73,4 +73,5 @@ line, fan, loop = line_of(CHAIN), fan_of(WIDTH), loop_of(ROUNDS)
 measure(
     "pydantic-graph",
     {"W1": lambda: line.run(inputs=0), "W2": lambda: fan.run(inputs=0), "W3": lambda: loop.run(inputs=0)},
+    distribution="pydantic-graph",
 )

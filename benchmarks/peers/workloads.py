@@ -12,6 +12,8 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from importlib import metadata
+from pathlib import Path
 
 CHAIN = 10
 WIDTH = 8
@@ -27,10 +29,18 @@ _LEAST_S = 0.05  # how long one repeat lasts at least
 Workload = Callable[[], Awaitable[int]]
 
 
-def measure(name: str, workloads: Mapping[str, Workload]) -> None:
-    """Time each workload inside one running asyncio loop; print microseconds a call as JSON."""
+def measure(name: str, workloads: Mapping[str, Workload], *, distribution: str = "") -> None:
+    """Time each workload inside one running asyncio loop; write microseconds a call as JSON to the file in argv[1].
+
+    Args:
+        name: The framework.
+        workloads: What it can do, by id.
+        distribution: The package that is measured, for its version; empty where there is none.
+    """
     times = asyncio.run(_measure_all(workloads))
-    json.dump({"name": name, "python": sys.version.split()[0], "us": times}, sys.stdout)
+    version = metadata.version(distribution) if distribution else ""
+    found = {"name": name, "version": version, "python": sys.version.split()[0], "us": times}
+    Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
 
 
 async def _measure_all(workloads: Mapping[str, Workload]) -> dict[str, float]:
