@@ -11,25 +11,30 @@ import pytest
 from eino_harness.cli import main
 from eino_harness.faults.broken import CASES, found
 from eino_harness.faults.campaign import SCENARIOS, run_scenario
+from eino_harness.faults.kits import PostgresKit
 from eino_harness.faults.site import Sizes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs platform with POSIX signals")
 
 SMALL = Sizes(kills=4, resumes=1, flips=6, zombies=3, clocks=0, points=1)
-QUICK_TO_FIND = ("a store that does not fence", "an engine that runs finished steps again")
+ONE_OF = {"points": Sizes(points=1, trial=12), "clock": Sizes(trial=1)}
+QUICK_TO_FIND = ("an engine that runs finished steps again",)
 
 
 @pytest.mark.parametrize("name", list(SCENARIOS))
 def test_promises_are_kept_on_sqlite(name: str) -> None:
-    outcome = run_scenario(name, "sqlite", Sizes(clocks=1) if name == "clock" else SMALL, seed=11)
+    outcome = run_scenario(name, "sqlite", ONE_OF.get(name, SMALL), seed=11)
 
     assert outcome.violations == []
     assert outcome.trials > 0
 
 
-@pytest.mark.parametrize("name", ["kill", "zombie", "resume"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name == "zombie" else [pytest.mark.nightly], id=name) for name in SCENARIOS],
+)
 def test_promises_are_kept_on_postgres(postgres_url: str, name: str) -> None:
-    outcome = run_scenario(name, "postgres", SMALL, seed=11)
+    outcome = run_scenario(name, "postgres", ONE_OF.get(name, SMALL), seed=11)
 
     assert outcome.violations == []
     assert outcome.trials > 0
@@ -93,6 +98,7 @@ def test_a_wrong_command_line_is_exit_code_2(
 def test_a_server_that_is_not_there_is_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(PostgresKit, "timeout_s", 0.5)
     monkeypatch.setenv("EINO_POSTGRES_URL", "postgresql://nobody:secret-word@127.0.0.1:1/none")
 
     assert main(["faults", "--store", "postgres", "--out", str(tmp_path)]) == 2

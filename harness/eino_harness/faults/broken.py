@@ -244,7 +244,7 @@ CASES: Final[Mapping[str, Case]] = {
     "a store that trusts what it finds": Case(TrustingKit, "damage"),
     "a store that goes by the clock": Case(ClockKit, "clock", Sizes(clocks=3)),
     "a store that hides that it is full": Case(CalmKit, "outage", Sizes(clocks=0)),
-    "an engine that runs finished steps again": Case(RerunKit, "kill"),
+    "an engine that runs finished steps again": Case(RerunKit, "kill", Sizes(kills=4)),
 }
 """What is broken, in words."""
 

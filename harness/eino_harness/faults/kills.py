@@ -19,7 +19,7 @@ _PAUSE_S: Final = 0.004
 """Longest pause of each effect: about as long as a commit, so that kills hit effects and commits alike."""
 _MOST_KILLS: Final = 4
 """Kills of one run; then it may end."""
-_CALIBRATIONS: Final = 5
+_CALIBRATIONS: Final = 3
 
 
 def kill_at_random(site: Site, sizes: Sizes) -> Outcome:

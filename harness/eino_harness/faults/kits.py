@@ -184,6 +184,8 @@ class PostgresKit:
     """`PostgresStore` in a schema of its own, of the database that `EINO_POSTGRES_URL` names."""
 
     title = "PostgreSQL"
+    timeout_s = 10.0
+    """How long the store waits for the server, in seconds."""
 
     def __init__(self, place: Path) -> None:
         self.schema = f"eino_faults_{hashlib.sha256(os.fsencode(place.absolute())).hexdigest()[:16]}"
@@ -194,7 +196,7 @@ class PostgresKit:
         """Return the store; commits are made by the server, and not seen."""
         from eino.ext.stores.postgres import PostgresStore
 
-        async with PostgresStore(self.url, schema=self.schema, max_connections=2) as store:
+        async with PostgresStore(self.url, schema=self.schema, max_connections=2, timeout_s=self.timeout_s) as store:
             yield store
 
     def destroy(self) -> None:

@@ -77,6 +77,7 @@ def _plain(_: str, __: Ledger) -> None:
 def _later(_: str, __: Ledger) -> None:
     """One of a later version, which writes records of another format."""
     journal._FORMAT = LATER_FORMAT  # type: ignore[misc]
+    journal._BEGINNING = bytes([journal._BEGINNING[0], LATER_FORMAT])  # type: ignore[misc]
 
 
 def _typed(_: str, __: Ledger) -> Any:
