@@ -27,6 +27,8 @@ _DELAY_S: Final = 0.01
 """How long a slow network holds each packet, in seconds."""
 _DOWN_S: Final = 0.4
 """How long a server is gone that comes back while the worker lives, in seconds."""
+_PATIENT: Final = 8
+"""From how many trials on those are made in which a worker waits for its deadline, a quarter of a minute."""
 
 Outage = Callable[[Worker], None]
 """Disturbs the store of a worker that runs, and returns when it has ended and the store is well again."""
@@ -68,7 +70,7 @@ def _sqlite(site: Site, sizes: Sizes, outcome: Outcome) -> None:
     site.run(site.job("first"), outcome, 0)  # makes the file
     for number in range(max(1, sizes.clocks // 4)):
         _disturbed(site, outcome, f"slow-{number}", "slow: locked 5/6 of the time", slow)
-    if sizes.clocks:
+    if sizes.clocks >= _PATIENT:
         _disturbed(site, outcome, "locked", "down: locked by another process", locked)
     for number in range(max(1, sizes.clocks // 2)):
         limit = max(8192, size_of(site.folder) - 8192 + 6000 * number)
@@ -103,7 +105,7 @@ def _postgres(site: Site, sizes: Sizes, outcome: Outcome) -> None:
 
         named = [("slow: 10 ms a packet", slow)] * max(1, sizes.clocks // 4)
         named += [("connections cut", cut), ("server gone for 0.4 s", down)] * max(1, sizes.clocks // 2)
-        named += [("silent: connections stand, nothing comes", silent)] * bool(sizes.clocks)
+        named += [("silent: connections stand, nothing comes", silent)] * (sizes.clocks >= _PATIENT)
         for number, (name, outage) in enumerate(named):
             moment_s = site.random("outage", number).uniform(0.02, 0.2)
             _disturbed(site, outcome, f"outage-{number}", name, outage, pool=pool)
