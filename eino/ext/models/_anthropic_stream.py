@@ -171,12 +171,20 @@ class StreamDecoder:
                 if block is not None:
                     yield from self._close(block)
             case "message_start":
-                message = payload.get("message")
-                self._merge(message if isinstance(message, dict) else {})
+                yield from self._begin(payload.get("message"))
             case "message_delta":
                 yield from self._message_delta(payload)
             case "message_stop":
                 self.done = True
+
+    def _begin(self, message: object) -> Iterator[Message]:
+        """Read how the answer begins: as a rule, without content."""
+        if not isinstance(message, dict):
+            return
+        self._merge(message)
+        content = message.get("content")
+        for block in content if isinstance(content, list) else ():
+            yield from self._open({"content_block": block})
 
     def _delta(self, payload: Mapping[str, Any]) -> Message | None:
         delta = payload.get("delta")

@@ -283,6 +283,18 @@ def test_text_and_thoughts_that_were_never_opened_are_read() -> None:
     assert (whole.reasoning_content, whole.content) == ("hm", "hi!")
 
 
+def test_content_that_comes_with_the_beginning_is_read() -> None:
+    """Whole blocks, before those that stream."""
+    content = [{"type": "text", "text": "a"}, 3, {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}}]
+
+    whole = concat_messages(
+        decoded(event({"type": "message_start", "message": {"content": content}}), TEXT, say("b"), end(), STOP)
+    )
+
+    assert whole.content == "ab"
+    assert list(whole.tool_calls) == [ONE]
+
+
 def test_text_and_thoughts_that_come_with_the_opening_are_read() -> None:
     """What follows is added."""
     body = [start(0, type="thinking", thinking="a"), piece(0, "thinking", thinking="b"), close(0)]
