@@ -29,6 +29,24 @@ def test_the_demo_answers_from_its_recording_and_writes_a_report(
     assert "src=" not in page
 
 
+def test_the_demo_names_the_page_of_all_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --out it writes below reports/, where the page of all reports lies."""
+    monkeypatch.chdir(tmp_path)
+    damaged = tmp_path / "reports" / "tests" / "junit.xml"
+
+    assert main(["demo", "--fast", "--no-benchmark", "--load-s", "0"]) == 0
+    assert "all reports: reports/index.html" in capsys.readouterr().out
+    assert '<a href="demo/index.html">demo</a>' in (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
+    assert "first text: " in (tmp_path / "reports" / "index.md").read_text(encoding="utf-8")
+
+    damaged.parent.mkdir()
+    damaged.write_text("<", encoding="utf-8")
+    assert main(["demo", "--fast", "--no-benchmark", "--load-s", "0"]) == 0
+    assert "no page of all reports: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["chat_text", "chat_stream", "chat_tools", "chat_tools_stream"])
 def test_other_recordings_of_chats_work_too(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo(tmp_path, "--cassette", str(CASSETTES / f"{name}.yaml")) == 0

@@ -9,6 +9,8 @@ from typing import Any
 
 __all__ = ["add_to"]
 
+_OUT = Path("reports/demo")
+
 _DESCRIPTION = """
 Runs a ReAct-style graph on a recorded tool-calling conversation and prints its streamed answer with the events, then a
 short benchmark, then a short load test, then writes a report. Nothing leaves this machine.
@@ -29,7 +31,7 @@ def add_to(subparsers: Any) -> None:
         metavar="PATH",
         help="recorded OpenAI-compatible chat calls in vcrpy's format; the demo's own recording by default",
     )
-    parser.add_argument("--out", type=Path, default=Path("reports/demo"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=_OUT, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--users", type=int, default=4, help="users of the load test; default: %(default)s")
     parser.add_argument("--load-s", type=int, default=8, help="seconds of load test, 0 for none; default: %(default)s")
     parser.add_argument("--no-benchmark", action="store_true", help="leave the benchmark out")
@@ -58,4 +60,18 @@ def run(arguments: argparse.Namespace) -> int:
     except (DemoError, CassetteError, CassetteMissError, EinoError) as error:
         print(f"eino demo: {error}", file=sys.stderr)
         return 1
+    if arguments.out == _OUT:
+        _index()
     return 0
+
+
+def _index() -> None:
+    """Build the page that links this report and the others, and name it."""
+    from eino_harness.report import ReportError, build_index
+
+    try:
+        _, (page, *_) = build_index(_OUT.parent)
+    except ReportError as error:  # a damaged report of somebody else does not make the demo fail
+        print(f"no page of all reports: {error}", file=sys.stderr)
+        return
+    print(f"all reports: {page}")
