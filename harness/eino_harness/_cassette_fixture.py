@@ -31,8 +31,9 @@ def open_cassette(request: pytest.FixtureRequest, folder: Path) -> Iterator[Cass
         CassetteError: If the cassette is missing or cannot be read.
         CassetteMissError: If a request was not recorded.
         UnplayedCallsError: If recorded calls were not asked for.
-        pytest.UsageError: If the marker's arguments make no sense.
+        pytest.UsageError: If the marker's arguments make no sense, or another recorder would record the same calls.
     """
+    _refuse_two_recorders(request)
     name, options = _marker_arguments(request.node)
     path = folder / (name or f"{_file_name(request.node.name)}.yaml")
     options.setdefault("record_mode", request.config.getoption("--record-mode", default=None) or "none")
@@ -47,6 +48,29 @@ def open_cassette(request: pytest.FixtureRequest, folder: Path) -> Iterator[Cass
         if not path.exists():
             error.add_note("with pytest: --record-mode=once")
         raise
+
+
+_OTHER_RECORDERS = {"pytest_vcr": "pytest-vcr", "pytest_recording.plugin": "pytest-recording"}
+"""Modules of plugins that record calls as well, and how to name them."""
+_OTHER_FIXTURES = frozenset({"vcr", "vcr_cassette"})
+
+
+def _refuse_two_recorders(request: pytest.FixtureRequest) -> None:
+    """Two recorders in one test: one would hear the calls, and which one is chance.
+
+    Raises:
+        pytest.UsageError: If the test asks for a recorder of another plugin, too.
+    """
+    item = request.node
+    asked = item.get_closest_marker("vcr") is not None or _OTHER_FIXTURES.intersection(item.fixturenames)
+    loaded = [getattr(plugin, "__name__", "") for plugin in request.config.pluginmanager.get_plugins()]
+    others = [name for module, name in _OTHER_RECORDERS.items() if module in loaded]
+    if asked and others:
+        raise pytest.UsageError(
+            f"{item.nodeid} has two recorders, ours and that of {others[0]}, and both patch the HTTP clients: keep "
+            "either the fixture (or marker) `cassette` or the marker (or fixture) `vcr`, or switch the other one "
+            f"off with -p no:{'vcr' if others[0] == 'pytest-vcr' else 'recording'}"
+        )
 
 
 def _marker_arguments(item: pytest.Item) -> tuple[str, dict[str, Any]]:
