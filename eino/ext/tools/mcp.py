@@ -41,7 +41,7 @@ if importlib.util.find_spec("mcp") is None:
 import mcp_types
 from mcp import MCPError
 
-from eino.ext.tools._mcp_results import model_name, result_of, text_of
+from eino.ext.tools._mcp_results import Limits, model_name, result_of, text_of
 
 __all__ = ["MCPTool", "MCPTools"]
 
@@ -59,9 +59,22 @@ class MCPTools:
     idempotent; else the error is retryable, and whoever knows better may repeat it (`tool_retry`).
     """
 
-    def __init__(self, connect: _Connect, label: str, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        connect: _Connect,
+        label: str,
+        *,
+        timeout_s: float,
+        max_chars: int = Limits.max_chars,
+        max_media_bytes: int = Limits.max_media_bytes,
+    ) -> None:
         if not timeout_s > 0:
             raise BuildError(f"{label}: timeout_s={timeout_s!r} must be above 0")
+        if max_chars < 1 or max_media_bytes < 0:
+            raise BuildError(
+                f"{label}: max_chars={max_chars!r} must be at least 1, max_media_bytes={max_media_bytes!r} at least 0"
+            )
+        self._limits = Limits(max_chars, max_media_bytes)
         self._connect = connect
         self._label = label
         self._timeout_s = timeout_s
@@ -77,6 +90,8 @@ class MCPTools:
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
         timeout_s: float = 60.0,
+        max_chars: int = Limits.max_chars,
+        max_media_bytes: int = Limits.max_media_bytes,
     ) -> Self:
         """Return the connection to a server that is started as a process and spoken to over its standard streams.
 
@@ -86,27 +101,51 @@ class MCPTools:
             env: Added to a small safe part of this process's environment.
             cwd: Where it is run.
             timeout_s: For each request, and for the start.
+            max_chars: Of the texts of a result; what comes after is left out, and the result says so.
+            max_media_bytes: Of its images, sounds and files, in Base64; what is beyond is left out, and it says so.
         """
         from mcp import StdioServerParameters
 
         server = StdioServerParameters(command=command, args=list(args), env=dict(env) if env else None, cwd=cwd)
-        return cls(lambda: _over_stdio(server, timeout_s), f"MCP server {command!r}", timeout_s=timeout_s)
+        return cls(
+            lambda: _over_stdio(server, timeout_s),
+            f"MCP server {command!r}",
+            timeout_s=timeout_s,
+            max_chars=max_chars,
+            max_media_bytes=max_media_bytes,
+        )
 
     @classmethod
-    def http(cls, url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = 60.0) -> Self:
+    def http(
+        cls,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
+        max_chars: int = Limits.max_chars,
+        max_media_bytes: int = Limits.max_media_bytes,
+    ) -> Self:
         """Return the connection to a server that speaks streamable HTTP.
 
         Args:
             url: Of the server's endpoint, such as `https://example.org/mcp`.
             headers: Sent with each request, for instance `Authorization`.
             timeout_s: For each request, and for the start.
+            max_chars: As for `stdio`, like `max_media_bytes`.
+            max_media_bytes: As for `stdio`.
 
         Raises:
             BuildError: If `url` is no http or https URL.
         """
         if not url.startswith(("http://", "https://")):
             raise BuildError(f"MCPTools.http({url!r}): give an http or https URL")
-        return cls(lambda: _over_http(url, headers or {}, timeout_s), f"MCP server at {url}", timeout_s=timeout_s)
+        return cls(
+            lambda: _over_http(url, headers or {}, timeout_s),
+            f"MCP server at {url}",
+            timeout_s=timeout_s,
+            max_chars=max_chars,
+            max_media_bytes=max_media_bytes,
+        )
 
     def __repr__(self) -> str:
         return f"<{self._label}>"
@@ -223,6 +262,10 @@ class MCPTools:
             self._line = line
             return line
 
+    def _told(self, answer: mcp_types.CallToolResult) -> str:
+        """Return why a tool failed, in its own words."""
+        return text_of(answer.content)[: self._limits.max_chars] or "the server does not say why"
+
     def _failure(self, error: Exception) -> Exception:
         if _is_broken(error):
             if self._line is not None:
@@ -267,7 +310,7 @@ class MCPTool:
         try:
             answer = await self._server._call(self._described, values)
             if not answer.is_error:
-                return result_of(answer)
+                return result_of(answer, self._server._limits)
         except Exception as error:
             if _code(error) == mcp_types.INVALID_PARAMS:
                 raise ToolArgumentsError(f"tool {name!r}: {_text(error)}; correct the arguments") from error
@@ -275,7 +318,7 @@ class MCPTool:
             failure = ToolError(f"tool {name!r} failed: {cause}")
             failure.retryable = getattr(cause, "retryable", False)
             raise failure from error
-        raise ToolError(f"tool {name!r} failed: {text_of(answer.content) or 'the server does not say why'}")
+        raise ToolError(f"tool {name!r} failed: {self._server._told(answer)}")
 
     def _arguments(self, arguments: str) -> dict[str, Any]:
         try:

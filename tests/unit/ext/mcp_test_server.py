@@ -88,8 +88,11 @@ if __name__ == "__main__":
     import anyio
 
     if len(sys.argv) > 1:
+        import socket
+
         import uvicorn
 
-        uvicorn.run(server.streamable_http_app(), port=int(sys.argv[1]), log_level="error")
+        config = uvicorn.Config(server.streamable_http_app(), log_level="error")
+        uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
     else:
         anyio.run(over_stdio)
