@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from eino.schema.document import Document
 
-__all__ = ["RANK_CONSTANT", "Fusion", "first_occurrences", "reciprocal_rank_fusion"]
+__all__ = ["RANK_CONSTANT", "Fusion", "first_occurrences", "rank_sums", "reciprocal_rank_fusion"]
 
 Fusion: TypeAlias = Callable[[Sequence[Sequence[Document]]], list[Document] | Awaitable[list[Document]]]
 """Takes the results of several searches, each best first, and returns one list, best first; it may be async."""
@@ -33,8 +33,17 @@ def reciprocal_rank_fusion(results: Sequence[Sequence[Document]]) -> list[Docume
     """
     if len(results) == 1:
         return list(results[0])
-    sums: dict[str, float] = {}
-    for documents in results:
-        for rank, document in enumerate(documents):
-            sums[document.id] = sums.get(document.id, 0.0) + 1 / (RANK_CONSTANT + rank)
+    sums = rank_sums([(1.0, [document.id for document in documents]) for documents in results])
     return sorted(first_occurrences(results), key=lambda document: -sums[document.id])
+
+
+def rank_sums(rankings: Iterable[tuple[float, Iterable[str]]], *, first_rank: int = 0) -> dict[str, float]:
+    """Return the sum of `weight / (60 + rank)` for each key, over rankings with their weights, best key first.
+
+    Eino for Go counts ranks from 0, the paper from 1 (`first_rank`); the order that follows is nearly the same.
+    """
+    sums: dict[str, float] = {}
+    for weight, keys in rankings:
+        for rank, key in enumerate(keys, start=first_rank):
+            sums[key] = sums.get(key, 0.0) + weight / (RANK_CONSTANT + rank)
+    return sums

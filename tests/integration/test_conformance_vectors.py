@@ -93,7 +93,8 @@ class TestSQLiteRetriever(RetrieverConformance):
 
 
 class TestSQLiteKeywordRetriever(RetrieverConformance):
-    without = {"errors": "it asks no service"}  # noqa: RUF012
+    def make_failing(self) -> Any:
+        return SQLiteVectorStore(Path("/nowhere/at/all/store.db")).keyword_retriever()
 
     @asynccontextmanager
     async def make(self) -> AsyncIterator[Any]:

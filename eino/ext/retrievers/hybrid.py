@@ -14,12 +14,10 @@ from eino.components.callback_payloads import RetrieverCallbackInput
 from eino.components.naming import type_name
 from eino.components.retriever import NO_RETRIEVER_OPTIONS, Retriever, RetrieverOptions
 from eino.errors import BuildError, ComponentError, ControlSignal
+from eino.flow.fusion import rank_sums
 from eino.schema.document import Document
 
 __all__ = ["HybridFusion", "HybridRetriever", "document_key", "fuse_ranks", "fuse_scores"]
-
-RANK_CONSTANT: Final = 60
-"""How much the first ranks count over later ones. Source: Cormack, Clarke, Büttcher, SIGIR 2009."""
 
 HybridFusion: TypeAlias = Callable[[Mapping[str, Sequence[Document]], Mapping[str, float]], dict[str, float]]
 """Takes what each retriever found, best first, and the weights; returns a score by `document_key`."""
@@ -32,11 +30,8 @@ def document_key(document: Document) -> str:
 
 def fuse_ranks(found: Mapping[str, Sequence[Document]], weights: Mapping[str, float]) -> dict[str, float]:
     """Return the weighted sums of `1 / (60 + rank)`, ranks from 1 (reciprocal rank fusion): scores do not count."""
-    sums: dict[str, float] = {}
-    for name, documents in found.items():
-        for rank, key in enumerate(dict.fromkeys(map(document_key, documents)), start=1):
-            sums[key] = sums.get(key, 0.0) + weights[name] / (RANK_CONSTANT + rank)
-    return sums
+    rankings = [(weights[name], dict.fromkeys(map(document_key, documents))) for name, documents in found.items()]
+    return rank_sums(rankings, first_rank=1)
 
 
 def fuse_scores(found: Mapping[str, Sequence[Document]], weights: Mapping[str, float]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
 import pytest
@@ -12,6 +12,7 @@ from eino import RetryPolicy
 from eino.components import StreamingTool, ToolOption, tool, tool_error_handler, tool_retry, tool_timeout
 from eino.errors import BuildError, ControlSignal, RunCancelledError, ToolArgumentsError, ToolError
 from eino.schema import ToolInfo
+from eino_fixtures import VirtualClock
 
 NOW = RetryPolicy(max_attempts=3, base_s=0.0)
 
@@ -125,14 +126,24 @@ async def test_a_stream_that_gave_something_is_not_tried_again() -> None:
     assert (flaky.calls, flaky.closed) == (1, 1)
 
 
-@pytest.mark.parametrize("streaming", [False, True])
-async def test_a_call_that_takes_too_long_is_cancelled(streaming: bool) -> None:
-    endless = Endless()
-    timed: Any = tool_timeout(endless, 0.01)
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+"""For tests whose time is virtual."""
 
-    with pytest.raises(ToolError, match=r"tool 'flaky' did not finish within 0.01 s") as caught:
-        await (pieces(timed) if streaming else timed.run("{}"))
-    assert caught.value.retryable
+
+@BACKENDS
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_call_that_takes_too_long_is_cancelled(streaming: bool, backend: Literal["asyncio", "trio"]) -> None:
+    """At the second that was given; a stream's time runs from its first pull."""
+    endless = Endless()
+    timed: Any = tool_timeout(endless, 90)
+
+    async def main() -> float:
+        with pytest.raises(ToolError, match=r"tool 'flaky' did not finish within 90 s") as caught:
+            await (pieces(timed) if streaming else timed.run("{}"))
+        assert caught.value.retryable
+        return anyio.current_time()
+
+    assert VirtualClock().run(main, backend=backend) == 90.0
     assert endless.closed == streaming
 
 
@@ -141,12 +152,17 @@ async def test_a_call_in_time_gives_its_result() -> None:
     assert await pieces(tool_timeout(FlakyStream(), 60)) == ["a", "b"]
 
 
-async def test_a_timeout_is_tried_again() -> None:
-    late = tool_timeout(Endless(), 0.01)
+@BACKENDS
+def test_a_timeout_is_tried_again(backend: Literal["asyncio", "trio"]) -> None:
+    late = tool_timeout(Endless(), 90)
 
-    with pytest.raises(ToolError) as caught:
-        await tool_retry(late, RetryPolicy(max_attempts=2, base_s=0.0)).run("{}")
-    assert caught.value.__notes__ == ["try 2 of at most 2"]
+    async def main() -> float:
+        with pytest.raises(ToolError) as caught:
+            await tool_retry(late, RetryPolicy(max_attempts=2, base_s=0.0)).run("{}")
+        assert caught.value.__notes__ == ["try 2 of at most 2"]
+        return anyio.current_time()
+
+    assert VirtualClock().run(main, backend=backend) == 180.0
 
 
 async def test_policies_by_name() -> None:
