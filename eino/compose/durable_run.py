@@ -17,7 +17,7 @@ from eino._run.session import Point, Session, is_below
 from eino._tasks import shielded
 from eino.compose.checkpoint import Box, Snapshot, boxed, unboxed
 from eino.compose.durable import Durable
-from eino.compose.fingerprint import checked_levels, shape_of
+from eino.compose.fingerprint import checked_levels, shape_text
 from eino.compose.journal import Entry, Journal
 from eino.compose.missing import MISSING
 from eino.compose.mode import Mode
@@ -47,7 +47,7 @@ class DurableSession(Session):
     by_step: bool = False
     """Whether every step is stored."""
     durable: Durable = field(default_factory=Durable)
-    shape: dict[str, Any] = field(default_factory=dict)
+    shape: str = ""
     """The graph, as it is compared on resume."""
     state_modifier: StateModifier | None = None
     input: Box = field(default_factory=list)
@@ -81,7 +81,7 @@ class DurableSession(Session):
         if self.journal is None:
             return
         if self._lock is None:
-            self._lock = anyio.Lock()
+            self._lock = anyio.Lock(fast_acquire=True)  # an event loop need not turn where nobody waits
         async with self._lock:
             try:
                 await self.journal.append(kind, body, status, is_last=is_last)
@@ -100,10 +100,17 @@ class DurableSession(Session):
         if self.by_step:
             await self.append("kept", {"address": text, "value": value})
 
-    async def note_intent(self, attempt: str, *, withdrawn: bool = False) -> None:
-        """Store that an effect is about to happen, or will not after all."""
+    async def note_intent(self, attempt: str, *, withdrawn: bool = False, asked: str = "") -> None:
+        """Store that an effect is about to happen, or will not after all.
+
+        Args:
+            attempt: At what.
+            withdrawn: Whether it will not.
+            asked: Id of the interrupt whose answer lets it happen again. That answer is spent: should the outcome be
+                unknown once more, somebody is asked once more.
+        """
         (self.intents.discard if withdrawn else self.intents.add)(attempt)
-        await self.append("intent", {"attempt": attempt, "withdrawn": withdrawn})
+        await self.append("intent", {"attempt": attempt, "withdrawn": withdrawn, "asked": asked})
 
     async def note_result(self, attempt: str, box: Box) -> None:
         """Store what an effect gave."""
@@ -183,6 +190,7 @@ class DurableSession(Session):
                     Snapshot.load(level)  # told now, while nothing of the run has begun
             case "intent":
                 (self.intents.discard if body["withdrawn"] else self.intents.add)(body["attempt"])
+                self.points = {text: point for text, point in self.points.items() if point.id != body["asked"]}
             case "result":
                 self.intents.discard(body["attempt"])
                 self.results[body["attempt"]] = body["output"]
@@ -228,13 +236,13 @@ class DurableSession(Session):
         )
 
 
-def _shape(data: Any) -> dict[str, Any]:
+def _shape(data: Any) -> str:
     """Return the stored shape of a graph.
 
     Raises:
         TypeError: If it is none.
     """
-    if not isinstance(data, dict) or not isinstance(data.get("nodes"), dict):
+    if not isinstance(data, str):
         raise TypeError(f"{data!r:.200} is no shape of a graph")
     return data
 
@@ -374,7 +382,7 @@ async def _begun(session: DurableSession, plan: Plan, value: Any, mode: Mode, *,
             await session.append("interrupt", session.whole())
         return unboxed(session.input, mode)
     value = _input(value, session.run_id)
-    session.shape = shape_of(plan)
+    session.shape = shape_text(plan)
     if session.by_step:
         box = session.input = await boxed(value, mode, plan)
         await session.append("start", {"shape": session.shape, "input": box})

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from eino.compose.plan import Plan, Routes
-from eino.errors import GraphChangedError
+from eino.errors import CorruptCheckpointError, GraphChangedError
 
-__all__ = ["GraphChange", "change_of", "checked_levels", "shape_of"]
+__all__ = ["GraphChange", "change_of", "checked_levels", "shape_of", "shape_text"]
+
+_TEXTS: Final[dict[int, tuple[weakref.ref[Plan], str]]] = {}
+"""Shapes as text, by identity of the plan: each run stores its own, and reads that of the run it goes on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,17 @@ def shape_of(plan: Plan) -> dict[str, Any]:
     return {"trigger": plan.trigger, "nodes": nodes, "ways": ways}
 
 
+def shape_text(plan: Plan) -> str:
+    """Return the shape of a plan as JSON; equal texts are equal shapes."""
+    key = id(plan)
+    known = _TEXTS.get(key)
+    if known is not None and known[0]() is plan:
+        return known[1]
+    text = msgspec.json.encode(shape_of(plan)).decode()
+    _TEXTS[key] = (weakref.ref(plan, lambda _: _TEXTS.pop(key, None)), text)
+    return text
+
+
 def _ways(plan: Plan, routes: Routes) -> list[Any]:
     branches = [sorted({plan.key_of(edge.target) for edge in branch.by_key.values()}) for branch in routes.branches]
     data = [plan.key_of(edge.target) for edge in routes.data]
@@ -82,16 +99,21 @@ def change_of(run_id: str, before: Mapping[str, Any], now: Mapping[str, Any], le
     )
 
 
-def checked_levels(run_id: str, plan: Plan, before: Mapping[str, Any], levels: dict[str, Any]) -> dict[str, Any]:
+def checked_levels(run_id: str, plan: Plan, before: str, levels: dict[str, Any]) -> dict[str, Any]:
     """Return the levels to go on with, which the migration hook of the graph may have changed.
 
     Raises:
         GraphChangedError: If the graph is not the one that the run was begun with, and has no migration hook.
+        CorruptCheckpointError: If `before` is no shape of a graph.
     """
-    now = shape_of(plan)
-    if now == before:
+    if shape_text(plan) == before:
         return levels
-    change = change_of(run_id, before, now, levels)
+    try:
+        change = change_of(run_id, msgspec.json.decode(before), shape_of(plan), levels)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CorruptCheckpointError(
+            f"run {run_id!r}: the stored shape of its graph is not as eino writes it"
+        ) from error
     hook = plan.durable.migrate if plan.durable is not None else None
     if hook is None:
         raise GraphChangedError(

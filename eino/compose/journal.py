@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _SNAPSHOT: Final = "interrupt"
 """Kind of record that says all; those before it need not be read."""
 _ANSWERED: Final = "answered"
 """Kind of record that says which answers the run goes on with, so that they cannot vanish or change afterwards."""
+_CHAIN_HEAD: Final = struct.Struct(">6Q")
 _SEAL_BYTES: Final = hashlib.sha256().digest_size
 
 
@@ -309,7 +311,7 @@ def _body(run_id: str, record: Record) -> bytes:
 def _chained(namespace: str, run_id: str, seq: int, epoch: int, kind: str, *, body: bytes, before: bytes) -> bytes:
     """Return what chains a record to the one before: it shows corruption, but no forgery."""
     space, name, sort = namespace.encode(), run_id.encode(), kind.encode()
-    head = b"".join(number.to_bytes(8) for number in (len(space), len(name), len(sort), seq, epoch, len(before)))
+    head = _CHAIN_HEAD.pack(len(space), len(name), len(sort), seq, epoch, len(before))
     return hashlib.sha256(head + space + name + sort + before + body).digest()
 
 
