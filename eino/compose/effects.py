@@ -44,11 +44,12 @@ def at_most_once(level: Level, call: Callable[[Any], Any], is_async: bool) -> Ca
         attempt = snapshot(frame).attempt_id
         if attempt in session.results:
             return unboxed(session.results[attempt], mode)
+        asked = ""
         if attempt in session.intents:
             address = (*address_of(frame), _SEGMENT)
             text = address_text(address)
+            before = session.points.get(text)
             if text not in session.answers:
-                before = session.points.get(text)
                 info = {"reason": "unknown outcome", "attempt_id": attempt}
                 raise InterruptSignal([Point(before.id if before else new_id(), address, info)])
             answer = session.answers[text]
@@ -60,7 +61,8 @@ def at_most_once(level: Level, call: Callable[[Any], Any], is_async: bool) -> Ca
                     f"{text} was answered with {answer!r:.200}: say Settled(output) if the effect happened, 'retry' if "
                     "it did not"
                 )
-        await session.note_intent(attempt)
+            asked = before.id if before else ""
+        await session.note_intent(attempt, asked=asked)
         try:
             result = call(value)
             if is_async:

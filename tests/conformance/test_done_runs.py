@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from eino import END, START, Graph, GraphInterrupt, MemoryStore, Runnable, interrupt
+from eino.compose.effects import Settled
 from eino.compose.journal import Journal
 from eino.compose.store import Record, RunStatus, StoredRun
 from eino.errors import CorruptCheckpointError, FencedError, RunError, StoreUnavailableError, UnknownRunError
@@ -162,3 +163,53 @@ async def test_a_replaced_worker_hears_that_it_is_fenced(effect: Any) -> None:
 
     with pytest.raises(FencedError, match="taken over by another worker"):
         await runnable.invoke("x", checkpoint_id="r")
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class MortalStore(MemoryStore):
+    """A store whose worker dies at a record of one kind."""
+
+    dies_at = "result"
+
+    async def append(self, run_id: str, records: Sequence[Record], **options: Any) -> None:
+        if self.dies_at in [record.kind for record in records]:
+            self.dies_at = "any"
+        if self.dies_at == "any":
+            raise Killed
+        await super().append(run_id, records, **options)
+
+
+async def test_an_answer_lets_an_effect_happen_again_once() -> None:
+    """Killed in the second attempt as well: nobody has said that this one did not happen, so somebody is asked again."""
+    store = MortalStore()
+    paid: list[str] = []
+
+    async def pay(text: str) -> str:
+        paid.append(text)
+        return text
+
+    graph = Graph[str, str]().add_lambda_node("pay", pay, effect="at_most_once").add_edge(START, "pay")
+    runnable = graph.add_edge("pay", END).compile(name="g", checkpoint_store=store, durability="step")
+
+    async def killed(**options: Any) -> None:
+        store.dies_at = "result"
+        with pytest.raises(Killed):
+            await runnable.invoke("x", checkpoint_id="r", take_over=True, **options)
+        store.dies_at = ""
+
+    async def asked() -> str:
+        with pytest.raises(GraphInterrupt) as stop:
+            await runnable.invoke("x", checkpoint_id="r", take_over=True)
+        return stop.value.contexts[0].id
+
+    await killed()
+    first = await asked()
+    await killed(resume={first: "retry"})
+    second = await asked()
+
+    assert (paid, second != first) == (["x", "x"], True)
+    assert await runnable.invoke("x", checkpoint_id="r", resume={second: Settled("done")}) == "done"
+    assert paid == ["x", "x"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Final
@@ -19,6 +19,8 @@ _PAUSE_S: Final = 0.004
 """Longest pause of each effect: about as long as a commit, so that kills hit effects and commits alike."""
 _MOST_KILLS: Final = 4
 """Kills of one run; then it may end."""
+_SECOND: Final = "effect.after:1"
+"""Where the second worker of a run dies: it has done something, and recorded nothing of that yet."""
 _CALIBRATIONS: Final = 3
 
 
@@ -103,29 +105,40 @@ def _judge(site: Site, outcome: Outcome, trial: int, run_id: str, finished: dict
 
 
 def kill_at_points(site: Site, sizes: Sizes) -> Outcome:
-    """Kill a worker at each passage of each labelled point, and let another one end the run."""
+    """Kill a worker at each passage of each labelled point, and let another one end the run.
+
+    Once for each point, that other one is killed too, behind the first effect that it did, and a third ends the run.
+    """
     outcome = Outcome("points", site.store)
-    faults = list(passages_of(site, sizes, outcome))
-    outcome.facts["labels"] = sorted({label for label, _ in faults})
-    for trial in sizes.trials(len(faults)):
-        label, nth = faults[trial]
-        run_id = f"point-{trial}"
-        finished: dict[int, set[str]] = {1: set()}
-        first = site.run(site.job(run_id, 1, fault=f"{label}:{nth}"), outcome, trial)
-        if first is None or first.code != -signal.SIGKILL:
-            site.blame(outcome, trial, run_id, f"the worker was to die at {label}:{nth}, and did not get there")
-            continue
-        finished[2] = _finished(site, outcome, trial, run_id)
-        if site.run(site.job(run_id, 2), outcome, trial) is None:
-            continue
-        before = len(outcome.violations)
-        _judge(site, outcome, trial, run_id, finished)
-        for violation in range(before, len(outcome.violations)):
-            found = outcome.violations[violation]
-            outcome.violations[violation] = replace(found, text=f"killed at {label}:{nth}: {found.text}")
+    passages = list(passages_of(site, sizes, outcome))
+    last = dict(passages)
+    cases = [(f"{label}:{nth}",) for label, nth in passages]
+    cases += [(f"{label}:{nth}", _SECOND) for label, nth in last.items()]
+    outcome.facts["labels"] = sorted(last)
+    for trial in sizes.trials(len(cases)):
+        _killed_at(site, outcome, trial, cases[trial])
         outcome.trials += 1
     site.check_database(outcome)
     return outcome
+
+
+def _killed_at(site: Site, outcome: Outcome, trial: int, faults: Sequence[str]) -> None:
+    run_id, before = f"point-{trial}", len(outcome.violations)
+    finished: dict[int, set[str]] = {}
+    for life, fault in enumerate((*faults, ""), 1):
+        finished[life] = _finished(site, outcome, trial, run_id)
+        worker = site.run(site.job(run_id, life, fault=fault), outcome, trial)
+        if worker is None:
+            return
+        if life == 1 and worker.code != -signal.SIGKILL:
+            site.blame(outcome, trial, run_id, f"the worker was to die at {fault}, and did not get there")
+            return
+        outcome.add("kills at points", worker.code == -signal.SIGKILL)
+        if worker.code != -signal.SIGKILL:
+            break
+    _judge(site, outcome, trial, run_id, finished)
+    for number, found in enumerate(outcome.violations[before:], before):
+        outcome.violations[number] = replace(found, text=f"killed at {', '.join(faults)}: {found.text}")
 
 
 def passages_of(site: Site, sizes: Sizes, outcome: Outcome) -> Iterator[tuple[str, int]]:
