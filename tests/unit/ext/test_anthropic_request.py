@@ -306,12 +306,19 @@ def test_the_text_to_go_on_with_has_no_space_at_its_end() -> None:
     assert turns(assistant_message(" ")) == []
 
 
+CITATION = {
+    "type": "web_search_result_location",
+    "url": "https://example.org",
+    "title": "Example",
+    "cited_text": "x",
+    "encrypted_index": "y",
+}
 SEARCHED: list[dict[str, Any]] = [
     *THOUGHT_BLOCKS,
     {"type": "text", "text": "I will "},
     {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}},
     {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []},
-    {"type": "text", "text": "look.", "citations": [{"url": "https://example.org"}]},
+    {"type": "text", "text": "look.", "citations": [CITATION]},
     {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}},
 ]
 ANSWER = read_answer(json.dumps({"content": SEARCHED, "stop_reason": "tool_use"}).encode(), PLACE)
