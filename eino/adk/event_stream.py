@@ -68,7 +68,7 @@ class EventQueue:
 class _Pump:
     """Runs the agents in a task of its own. It knows the queue, never the reader: a dropped reader is noticed."""
 
-    __slots__ = ("begin", "ended", "failure", "lane", "queue", "root", "signal")
+    __slots__ = ("_waiting", "begin", "ended", "failure", "lane", "queue", "root", "signal")
 
     def __init__(self, begin: Callable[[Callable[[AgentEvent], None]], Awaitable[Lane]], root: RootRun) -> None:
         self.begin = begin
@@ -78,6 +78,7 @@ class _Pump:
         self.failure: Exception | None = None
         self.signal: InterruptSignal | None = None
         self.ended = False
+        self._waiting: list[Parker] = []
 
     async def run(self) -> None:
         try:
@@ -92,8 +93,22 @@ class _Pump:
             if not _is_told(self.root, error):
                 self.queue.put(_failed(error, self.root))
         finally:
-            self.ended = True
-            self.queue.end()
+            self.end()
+
+    def end(self) -> None:
+        """Say that nothing of the run goes on."""
+        self.ended = True
+        self.queue.end()
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.unpark()
+
+    async def wait_ended(self) -> None:
+        """Return when the run has ended."""
+        while not self.ended:
+            parker = Parker()
+            self._waiting.append(parker)
+            await parker.park()
 
 
 class EventStream:
@@ -150,9 +165,8 @@ class EventStream:
             RunCancelledError: If the run was cancelled.
         """
         self.start()
-        if self._task is not None:
-            await self._task.join()
         pump = self._pump
+        await pump.wait_ended()
         if pump.signal is not None:
             raise pump.signal
         if pump.failure is not None:
@@ -172,7 +186,7 @@ class EventStream:
         if self._task is not None and not self._task.done:
             self._task.cancel()
             await self._task.wait_ended()
-        self._pump.ended = True
+        self._pump.end()
         self._pump.queue.clear()
 
     async def __aexit__(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from eino.adk.events import AgentAction
 from eino.schema.codec import register
 from eino.schema.message import Message
@@ -17,8 +19,7 @@ __all__ = ["Lane", "LaneState", "LogEntry", "SessionValues"]
 
 
 @register("eino.adk.LogEntry")
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(msgspec.Struct, frozen=True):
     """One event of an agent, as others will read it in the history."""
 
     agent_name: str
@@ -61,11 +62,6 @@ class SessionValues:
     changes: int = 0
     entries: int = 0
     """How many events were recorded."""
-
-    def next_entry(self) -> int:
-        """Return the number of a new entry of the record."""
-        self.entries += 1
-        return self.entries
 
     def set(self, key: str, value: Any, lane: Lane) -> None:
         """Set a value, and note it in the lane of the agent that does."""

@@ -145,12 +145,20 @@ class AgentRun:
                 action=event.action,
                 error=event.error,
             )
+        variant = event.output.message if event.output is not None else None
         if event.run_path == self.run_path:
-            event = self._steered(event)
-            self._record(event)
-        elif event.message is not None and event.message.is_streaming:
+            if event.action is not None:
+                event = self._steered(event)
+                self.lane.action = event.action
+            if self._pending or (variant is not None and variant.message is None):
+                self._pending.append(event)
+            else:
+                self.lane.entries.append(self._entry(event, variant))
+        elif variant is not None and variant.is_streaming:
             self._pending.append(event)  # read to its end as well, so that nothing of it is left open
-        self.forward(event)
+        if self.heard is not None:
+            self.heard.append(event)
+        self.sink(event)
 
     def forward(self, event: AgentEvent) -> None:
         """Hand on what an agent inside this one said: it is neither recorded here, nor does it steer."""
@@ -193,7 +201,7 @@ class AgentRun:
             if self._pending and self._pending[0] is event:
                 self._pending.pop(0)
                 if event.run_path == self.run_path:
-                    self.lane.entries.append(self._entry(event))
+                    self.lane.entries.append(self._entry(event, event.message))
 
     def discard(self) -> None:
         """Close what was sent and not read to its end: the turn was cut short."""
@@ -213,35 +221,25 @@ class AgentRun:
         entries.extend(self.lane.entries)
         return entries
 
-    def _entry(self, event: AgentEvent) -> LogEntry:
-        number = self.root.session.next_entry()
-        variant = event.message
+    def _entry(self, event: AgentEvent, variant: MessageVariant | None) -> LogEntry:
+        session = self.root.session
+        session.entries = number = session.entries + 1
         if variant is None:
-            return LogEntry(event.agent_name, None, event.action, number=number)
+            return LogEntry(event.agent_name, None, event.action, "", False, number)
         error = variant.error
         if error is None:
-            return LogEntry(event.agent_name, variant.message, event.action, number=number)
+            return LogEntry(event.agent_name, variant.message, event.action, "", False, number)
         skipped = getattr(error, "will_retry", False) is True
         text = f"{type(error).__qualname__}: {error}"
-        message = _joined(variant.partial)
-        return LogEntry(event.agent_name, message, event.action, error=text, skipped=skipped, number=number)
+        return LogEntry(event.agent_name, _joined(variant.partial), event.action, text, skipped, number)
 
     def _steered(self, event: AgentEvent) -> AgentEvent:
-        """Tell the loop around of the wish to end it."""
+        """Return the event, having told the loop around if it says that the loop is to end."""
         action = event.action
         if action is None or action.break_loop is None or action.break_loop.done or self.loop is None:
             return event
         told = self.loop.broken_by(action.break_loop)
         return msgspec.structs.replace(event, action=msgspec.structs.replace(action, break_loop=told))
-
-    def _record(self, event: AgentEvent) -> None:
-        if event.action is not None:
-            self.lane.action = event.action
-        message = event.message
-        if self._pending or (message is not None and message.message is None):
-            self._pending.append(event)
-        else:
-            self.lane.entries.append(self._entry(event))
 
 
 def _joined(chunks: Sequence[Message]) -> Message | None:

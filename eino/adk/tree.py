@@ -203,7 +203,7 @@ def hand_over(agent: Agent, outer: AgentRun, run_path: tuple[str, ...]) -> Agent
         root=outer.root,
         outer=outer,
         messages=outer.messages,
-        sink=outer.forward,
+        sink=outer.sink if outer.heard is None else outer.forward,
     )
 
 
