@@ -85,9 +85,9 @@ async def test_a_damaged_run_is_given_back() -> None:
     [
         pytest.param({"points": 7}, id="a stop without its parts"),
         pytest.param("text", id="no stop at all"),
-        pytest.param({"points": [], "levels": {"runnable:g": 1}, "kept": {}, "shape": {}, "input": []}, id="no shape"),
+        pytest.param({"points": [], "levels": {"runnable:g": 1}, "kept": {}, "shape": 7, "input": []}, id="no shape"),
         pytest.param(
-            {"points": [], "levels": {"runnable:g": 1}, "kept": {}, "shape": {"nodes": {}}, "input": []}, id="no place"
+            {"points": [], "levels": {"runnable:g": 1}, "kept": {}, "shape": "{}", "input": []}, id="no place"
         ),
     ],
 )
@@ -213,3 +213,16 @@ async def test_an_answer_lets_an_effect_happen_again_once() -> None:
     assert (paid, second != first) == (["x", "x"], True)
     assert await runnable.invoke("x", checkpoint_id="r", resume={second: Settled("done")}) == "done"
     assert paid == ["x", "x"]
+
+
+async def test_a_refused_copy_of_a_run_that_is_over_leaves_nothing() -> None:
+    """The place that the copy was to have is free as before."""
+    store = MemoryStore()
+    runnable = asking(store)
+    question = await stopped(runnable)
+    await runnable.invoke(checkpoint_id="r", resume={question: "yes"})
+
+    with pytest.raises(UnknownRunError, match="is over"):
+        await runnable.invoke(checkpoint_id="r", write_checkpoint_id="copy")
+
+    assert [run.run_id for run in await store.list()] == ["r"]
