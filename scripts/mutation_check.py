@@ -57,7 +57,7 @@ class Mutation:
     why: str
     """What goes wrong with it."""
     tests: tuple[str, ...]
-    """Files of tests, one of which is to catch it."""
+    """Files of tests, or classes in them (`file.py::TestClass`), one of which is to catch it."""
     old: str
     new: str
 
@@ -112,7 +112,7 @@ def check_fit(mutations: Iterable[Mutation], root: Path) -> None:
     """
     wrong = []
     for mutation in mutations:
-        paths = (mutation.file, *mutation.tests)
+        paths = (mutation.file, *(test.partition("::")[0] for test in mutation.tests))
         wrong += [f"{mutation.id}: there is no {path}" for path in paths if not (root / path).exists()]
         if (root / mutation.file).is_file():
             count = (root / mutation.file).read_text(encoding="utf-8").count(mutation.old)
