@@ -29,7 +29,7 @@ from pydantic import BaseModel
 
 from eino.components import NO_MODEL_OPTIONS, ChatModel, ModelOptions
 from eino.errors import AuthenticationError, ContentFilterError, OverloadedError, RateLimitError
-from eino.ext.models.anthropic import CONTENT, RESPONSE, AnthropicChatModel
+from eino.ext.models.anthropic import CONTENT, RESPONSE, THOUGHT, AnthropicChatModel
 from eino.ext.models.gemini import DETAILS, PART_FIELDS, PARTS, THOUGHT_SIGNATURE, GeminiChatModel
 from eino.ext.models.openai import REFUSAL, OpenAIChatModel
 from eino.schema import (
@@ -359,8 +359,8 @@ THOUGHT = Message(
     role="assistant",
     content="I will look.",
     assistant_parts=(
-        ReasoningPart(reasoning=Reasoning(text="Paris first.", signature="c2lnbmVk"), extra={"type": "thinking"}),
-        ReasoningPart(reasoning=Reasoning(signature="aGlkZGVu"), extra={"type": "redacted_thinking"}),
+        ReasoningPart(reasoning=Reasoning(text="Paris first.", signature="c2lnbmVk"), extra={THOUGHT: "thinking"}),
+        ReasoningPart(reasoning=Reasoning(signature="aGlkZGVu"), extra={THOUGHT: "redacted_thinking"}),
     ),
     tool_calls=(CALLS[0],),
 )

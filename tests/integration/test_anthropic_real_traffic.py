@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from eino.errors import ComponentError, InvalidRequestError
-from eino.ext.models.anthropic import CONTENT, RESPONSE, AnthropicChatModel
+from eino.ext.models.anthropic import CONTENT, RESPONSE, THOUGHT, AnthropicChatModel
 from eino.schema import Message, ReasoningPart, concat_messages, user_message
 from eino_fixtures import RandomBytes, ReplayTransport, WholeBody, load_cassette
 from eino_fixtures.cassettes import ByteChunking, RecordedCall
@@ -150,7 +150,7 @@ def check_usage(message: Message, expected: dict[str, int]) -> None:
 def check_blocks(message: Message, expected: dict[str, Any]) -> None:
     """Check what is in parts, or kept as it came."""
     reasoning = [part for part in message.assistant_parts if isinstance(part, ReasoningPart)]
-    thoughts = [part for part in reasoning if part.extra["type"] == "thinking"]
+    thoughts = [part for part in reasoning if part.extra[THOUGHT] == "thinking"]
     signatures = [hashlib.sha256(part.signature.encode()).hexdigest()[:16] for part in thoughts]
     assert signatures == expected.get("thinking_signatures_sha256_16", [])
     assert len(reasoning) - len(thoughts) == expected.get("redacted_thinking_blocks", 0)

@@ -24,6 +24,7 @@ __all__ = [
     "CALL",
     "CONTENT",
     "RESPONSE",
+    "THOUGHT",
     "THOUGHTS",
     "Block",
     "arguments_of",
@@ -49,8 +50,12 @@ RESPONSE: Final = "anthropic-response"
 `stop_sequence`, `stop_details` of a refusal, `container`, ..."""
 CALL: Final = "anthropic-call"
 """Key in `ToolCall.extra`: what a call says beside id, name and input, such as who made it (`caller`)."""
+THOUGHT: Final = "anthropic-thought"
+"""Key in `ReasoningPart.extra`: the type of the block that it was, `thinking` or `redacted_thinking`.
+
+It tells the service's own reasoning, which goes back to it, from that of others, which the service would refuse."""
 THOUGHTS: Final = ("thinking", "redacted_thinking")
-"""Types of blocks with reasoning; a `ReasoningPart` has the type of its block as `extra["type"]`."""
+"""Types of blocks with reasoning."""
 
 _FRAME: Final = ("type", "role", "content", "stop_reason")
 """Fields of an answer that the fields of a message express."""
@@ -168,7 +173,7 @@ def reasoning_part(block: Mapping[str, Any], index: int | None = None) -> Reason
         reasoning = Reasoning(signature=text_of(block, "data"))
     else:
         reasoning = Reasoning(text=text_of(block, "thinking"), signature=text_of(block, "signature"))
-    return ReasoningPart(reasoning=reasoning, extra={"type": kind}, index=index)
+    return ReasoningPart(reasoning=reasoning, extra={THOUGHT: kind}, index=index)
 
 
 def reasoning_blocks(parts: Iterable[AssistantPart]) -> list[Block]:
@@ -177,9 +182,9 @@ def reasoning_blocks(parts: Iterable[AssistantPart]) -> list[Block]:
     for part in parts:
         if not isinstance(part, ReasoningPart) or not part.signature:
             continue
-        if part.extra.get("type") == "redacted_thinking":
+        if part.extra.get(THOUGHT) == "redacted_thinking":
             blocks.append({"type": "redacted_thinking", "data": part.signature})
-        elif part.extra.get("type") == "thinking":
+        elif part.extra.get(THOUGHT) == "thinking":
             blocks.append({"type": "thinking", "thinking": part.text, "signature": part.signature})
     return blocks
 

@@ -8,14 +8,11 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
-
-from msgspec import UNSET
 
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
 from eino.components.structured_output import StructuredOutput
 from eino.errors import BuildError, InvalidRequestError, MissingExtraError
-from eino.ext.models._anthropic_answer import CALL, CONTENT, RESPONSE, read_answer
+from eino.ext.models._anthropic_answer import CALL, CONTENT, RESPONSE, THOUGHT, read_answer
 from eino.ext.models._anthropic_format import response_format
 from eino.ext.models._anthropic_parts import BLOCK
 from eino.ext.models._anthropic_request import DEFAULT_MAX_TOKENS, request_body
@@ -24,6 +21,7 @@ from eino.ext.models._http_body import ResponseBody, drain
 from eino.ext.models._openai_client import Clients
 from eino.ext.models._openai_errors import Place
 from eino.ext.models._sdk_failures import broken, failure, transport_errors
+from eino.ext.models._settings import given, host_of
 from eino.schema.message import Message
 
 if TYPE_CHECKING:
@@ -36,7 +34,16 @@ if importlib.util.find_spec("anthropic") is None:
         name="anthropic",
     )
 
-__all__ = ["BLOCK", "CALL", "CONTENT", "DEFAULT_MAX_TOKENS", "RESPONSE", "AnthropicChatModel", "response_format"]
+__all__ = [
+    "BLOCK",
+    "CALL",
+    "CONTENT",
+    "DEFAULT_MAX_TOKENS",
+    "RESPONSE",
+    "THOUGHT",
+    "AnthropicChatModel",
+    "response_format",
+]
 
 T = TypeVar("T")
 
@@ -111,7 +118,7 @@ class AnthropicChatModel:
         default_query: Mapping[str, object] | None = None,
     ) -> None:
         address = base_url or os.environ.get("ANTHROPIC_BASE_URL") or DEFAULT_BASE_URL
-        self._host = _host(address)
+        self._host = host_of(address, DEFAULT_BASE_URL)
         _require_httpx2(http_client)
         self._key = api_key if callable(api_key) else None
         given_key = _FROM_FUNCTION if callable(api_key) else api_key
@@ -122,12 +129,12 @@ class AnthropicChatModel:
         fields = dict(extra_fields or {}) | ({} if thinking is None else {"thinking": dict(thinking)})
         self._options = ModelOptions(
             model=model,
-            temperature=_given(temperature),
-            top_p=_given(top_p),
-            max_tokens=_given(max_tokens),
-            stop=_given(stop),
-            response_format=_given(response_format),
-            extra_fields=_given(fields or None),
+            temperature=given(temperature),
+            top_p=given(top_p),
+            max_tokens=given(max_tokens),
+            stop=given(stop),
+            response_format=given(response_format),
+            extra_fields=given(fields or None),
         )
         settings = credential | {
             "base_url": address,
@@ -267,19 +274,6 @@ class AnthropicChatModel:
         betas = dict.fromkeys([*self._betas, *body.pop("betas", ())])
         headers = {"anthropic-beta": ",".join(betas)} if betas else {}
         return Place(str(merged.model), self._host, self._secrets, _KEY_HINT), body, headers
-
-
-def _given(value: Any) -> Any:
-    """Return an argument of the constructor as an option: None there means that it was left out."""
-    return UNSET if value is None else value
-
-
-def _host(base_url: str) -> str:
-    """Return what error texts call the service: without path, query and credentials."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BuildError(f"base_url must be an address such as {DEFAULT_BASE_URL!r}, got {base_url!r}")
-    return parts.netloc.rpartition("@")[2]
 
 
 def _require_httpx2(client: object) -> None:

@@ -16,7 +16,7 @@ from eino.errors import BuildError, InvalidRequestError, InvalidResponseError, O
 from eino.ext.models._anthropic_answer import read_answer
 from eino.ext.models._anthropic_request import request_body
 from eino.ext.models._openai_errors import Place
-from eino.ext.models.anthropic import BLOCK, CALL, CONTENT, RESPONSE, response_format
+from eino.ext.models.anthropic import BLOCK, CALL, CONTENT, RESPONSE, THOUGHT, response_format
 from eino.schema import (
     AudioPart,
     ChatMessageMedia,
@@ -239,8 +239,8 @@ def test_nothing_to_answer_is_refused() -> None:
 
 
 THOUGHTS = (
-    ReasoningPart(reasoning=Reasoning(text="hm", signature="c2ln"), extra={"type": "thinking"}),
-    ReasoningPart(reasoning=Reasoning(signature="ZGF0YQ=="), extra={"type": "redacted_thinking"}),
+    ReasoningPart(reasoning=Reasoning(text="hm", signature="c2ln"), extra={THOUGHT: "thinking"}),
+    ReasoningPart(reasoning=Reasoning(signature="ZGF0YQ=="), extra={THOUGHT: "redacted_thinking"}),
 )
 THOUGHT_BLOCKS = [
     {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
@@ -251,7 +251,7 @@ THOUGHT_BLOCKS = [
 def test_reasoning_goes_back_with_its_signature() -> None:
     """Before the text and the calls; that of other services, or without a signature, does not."""
     foreign = ReasoningPart(reasoning=Reasoning(text="x", signature="y"))
-    unsigned = ReasoningPart(reasoning=Reasoning(text="x"), extra={"type": "thinking"})
+    unsigned = ReasoningPart(reasoning=Reasoning(text="x"), extra={THOUGHT: "thinking"})
     answer = Message(
         role="assistant",
         content="so",

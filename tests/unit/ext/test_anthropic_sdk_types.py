@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from eino.components import ModelOptions
 from eino.ext.models._anthropic_request import request_body
-from eino.ext.models.anthropic import CALL, CONTENT, response_format
+from eino.ext.models.anthropic import CALL, CONTENT, THOUGHT, response_format
 from eino.schema import (
     FileMedia,
     FilePart,
@@ -82,8 +82,8 @@ IMAGE = ImagePart(image=ImageMedia(url="https://example.org/a.png"), extra=MARK)
 PAPER = FilePart(file=FileMedia(base64_data="CCCC", name="x"), extra={"citations": {"enabled": True}})
 NOTES = FilePart(file=FileMedia(base64_data="aGk=", mime_type="text/plain"), extra={"context": "old"})
 THOUGHTS = (
-    ReasoningPart(reasoning=Reasoning(text="hm", signature="c2ln"), extra={"type": "thinking"}),
-    ReasoningPart(reasoning=Reasoning(signature="ZGF0YQ=="), extra={"type": "redacted_thinking"}),
+    ReasoningPart(reasoning=Reasoning(text="hm", signature="c2ln"), extra={THOUGHT: "thinking"}),
+    ReasoningPart(reasoning=Reasoning(signature="ZGF0YQ=="), extra={THOUGHT: "redacted_thinking"}),
 )
 CITATION = {
     "type": "web_search_result_location",

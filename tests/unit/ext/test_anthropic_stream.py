@@ -19,7 +19,7 @@ from eino.errors import (
 from eino.ext.models._anthropic_stream import StreamDecoder
 from eino.ext.models._openai_errors import Place
 from eino.ext.models._sse import SSEParser
-from eino.ext.models.anthropic import CALL, CONTENT, RESPONSE
+from eino.ext.models.anthropic import CALL, CONTENT, RESPONSE, THOUGHT
 from eino.schema import Message, Reasoning, ReasoningPart, ToolCall, concat_messages, token_usage, tool_call
 
 PLACE = Place("m", "api.example.org")
@@ -159,8 +159,8 @@ def test_reasoning_is_text_and_signed_part() -> None:
     assert [chunk.reasoning_content for chunk in chunks[:2]] == ["let me ", "see"]
     assert (whole.reasoning_content, whole.content) == ("let me see", "hm")
     assert whole.assistant_parts == (
-        ReasoningPart(reasoning=Reasoning(text="let me see", signature="c2ln"), extra={"type": "thinking"}, index=0),
-        ReasoningPart(reasoning=Reasoning(signature="ZGF0YQ=="), extra={"type": "redacted_thinking"}, index=1),
+        ReasoningPart(reasoning=Reasoning(text="let me see", signature="c2ln"), extra={THOUGHT: "thinking"}, index=0),
+        ReasoningPart(reasoning=Reasoning(signature="ZGF0YQ=="), extra={THOUGHT: "redacted_thinking"}, index=1),
     )
     assert CONTENT not in whole.extra
 
