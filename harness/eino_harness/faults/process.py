@@ -59,7 +59,7 @@ class Workers:
         self._zygote = zygote
         self._errors = errors
         self._workers: dict[int, Worker] = {}
-        self._started: list[int] = []
+        self._started: list[Worker] = []
         self._pending = b""
 
     def start(self, job: Job) -> Worker:
@@ -70,7 +70,7 @@ class Workers:
         stdin.write((json.dumps({"job": job.dump()}) + "\n").encode())
         stdin.flush()
         self._wait(lambda: bool(self._started), f"the start of {job.run_id}")
-        worker = self._workers[self._started.pop()]
+        worker = self._started.pop()  # it may have ended by now
         worker.job = job
         return worker
 
@@ -142,7 +142,7 @@ class Workers:
         worker = self._workers.setdefault(pid, Worker(_NONE, pid))
         match event["event"]:
             case "started":
-                self._started.append(pid)
+                self._started.append(worker)
             case "ready":
                 worker.is_ready, worker.ready_at = True, time.monotonic()
             case "stopped":

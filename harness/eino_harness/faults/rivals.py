@@ -12,7 +12,7 @@ from eino_harness.faults.kills import passages_of
 from eino_harness.faults.ledger import Line, of_kind
 from eino_harness.faults.process import HangError, Worker
 from eino_harness.faults.site import Outcome, Site, Sizes
-from eino_harness.faults.workload import EXPECTED, MOST_IN_FLIGHT, ONCE
+from eino_harness.faults.workload import EFFECTS, EXPECTED, MOST_IN_FLIGHT, ONCE
 
 __all__ = ["resume_at_once", "stop_and_replace"]
 
@@ -23,7 +23,7 @@ _NOT_HERE: Final = ("commit.before", "commit.after", "claim.before")
 """Not for stopped workers: inside a commit SQLite's lock is held, so that nobody could replace them before they go on;
 before its claim a worker has no run that could be taken from it."""
 
-_CHECKED: Final = "append.intent.after"
+_CHECKED: Final = ("append.intent.after:1", f"effect.before:{len(EFFECTS)}")
 """Where nothing stands between a stopped worker and the effect: what checked it lies behind, the effect before it."""
 
 
@@ -66,7 +66,7 @@ def _zombie(site: Site, outcome: Outcome, trial: int, label: str, nth: int) -> N
     first.signal(signal.SIGCONT)
     site.pool.wait_end(first)
     late = ledger.lines()[len(before) :]
-    _judge_late(site, outcome, trial, label=label, before=before, late=late, code=first.code)
+    _judge_late(site, outcome, trial, where=f"{label}:{nth}", before=before, late=late, code=first.code)
     now = site.journal(run_id)
     if stored is None or now is None or (stored.status, stored.entries) != (now.status, now.entries):
         site.blame(outcome, trial, run_id, f"stopped at {label}:{nth}, then replaced: it changed what is stored")
@@ -77,30 +77,30 @@ def _judge_late(
     outcome: Outcome,
     trial: int,
     *,
-    label: str,
+    where: str,
     before: Sequence[Line],
     late: Sequence[Line],
     code: int | None,
 ) -> None:
     """Judge what a replaced worker did when it went on."""
-    run_id, where = f"zombie-{trial}", f"stopped at {label}, replaced, continued: it"
+    run_id, said = f"zombie-{trial}", f"stopped at {where}, replaced, continued: it"
     effects = of_kind(late, "effect")
     ends = [line.get("type", line["is"]) for line in late if line["is"] in ("error", "result", "found done")]
     outcome.facts["ended"][ends[0] if ends else f"exit {code}"] += 1
     for line in of_kind(late, "error"):
         if not line["refusal"]:
-            site.blame(outcome, trial, run_id, f"{where} ended with {line['type']}: {line['text']}")
+            site.blame(outcome, trial, run_id, f"{said} ended with {line['type']}: {line['text']}")
     if not ends:
-        site.blame(outcome, trial, run_id, f"{where} ended with exit code {code} and said nothing")
+        site.blame(outcome, trial, run_id, f"{said} ended with exit code {code} and said nothing")
     if len(effects) > MOST_IN_FLIGHT:
-        site.blame(outcome, trial, run_id, f"{where} did {len(effects)} pieces of work before it was fenced")
+        site.blame(outcome, trial, run_id, f"{said} did {len(effects)} pieces of work before it was fenced")
     known = {(line["name"], line["key"]) for line in of_kind(before, "effect")}
     for line in effects:
         outcome.add("work in flight that it ended")
         if (line["name"], line["key"]) not in known:
-            site.blame(outcome, trial, run_id, f"{where} did {line['name']} under an idempotency key of its own")
-        if line["name"] == ONCE and label not in (_CHECKED, "effect.before"):
-            site.blame(outcome, trial, run_id, f"{where} did {ONCE} again, which must happen once")
+            site.blame(outcome, trial, run_id, f"{said} did {line['name']} under an idempotency key of its own")
+        if line["name"] == ONCE and where not in _CHECKED:
+            site.blame(outcome, trial, run_id, f"{said} did {ONCE} again, which must happen once")
 
 
 def resume_at_once(site: Site, sizes: Sizes) -> Outcome:
