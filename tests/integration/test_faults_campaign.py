@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from eino_harness.cli import main
 from eino_harness.faults.broken import CASES, found
 from eino_harness.faults.campaign import SCENARIOS, run_scenario
-from eino_harness.faults.kits import PostgresKit
+from eino_harness.faults.kits import KITS, PostgresKit, Rows, SQLiteKit
 from eino_harness.faults.site import Sizes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs platform with POSIX signals")
@@ -105,3 +106,22 @@ def test_a_server_that_is_not_there_is_exit_code_2(
     said = capsys.readouterr().err
     assert "--store sqlite needs no server" in said
     assert "secret-word" not in said
+
+
+class UnreadableKit(SQLiteKit):
+    """A kit that fails where the campaign looks at rows."""
+
+    def rows(self, run_id: str) -> Rows:
+        raise OSError("no rows today")
+
+
+def test_a_scenario_that_breaks_down_is_told_and_counts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rest of the campaign goes on, and is no success."""
+    monkeypatch.setitem(KITS, "sqlite", UnreadableKit)  # type: ignore[misc]
+    outcome = run_scenario("damage", "sqlite", SMALL, seed=1)
+
+    assert [each.text for each in outcome.violations] == ["the scenario broke down: OSError: no rows today"]
+    assert "no rows today" in capsys.readouterr().err
+    shutil.rmtree(outcome.facts["files"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,12 @@ def run_scenario(name: str, store: str, sizes: Sizes, seed: int) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix=f"eino-faults-{name}-"))
     started = time.monotonic()
     with site(store, folder, seed) as place:
-        outcome = SCENARIOS[name].run(place, sizes)
+        try:
+            outcome = SCENARIOS[name].run(place, sizes)
+        except Exception as error:  # one scenario that breaks down must not hide what the others show
+            outcome = Outcome(name, store)
+            place.blame(outcome, sizes.trial or 0, "all", f"the scenario broke down: {type(error).__name__}: {error}")
+            traceback.print_exc()
     outcome.seconds = time.monotonic() - started
     if outcome.violations:
         outcome.facts["files"] = str(folder)
