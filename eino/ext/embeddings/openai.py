@@ -20,6 +20,7 @@ from eino.ext.embeddings._batches import Answer, Limits, embed_in_batches
 from eino.ext.models._openai_client import Clients
 from eino.ext.models._openai_errors import Place, answer_error, unreadable
 from eino.ext.models._sdk_failures import failure
+from eino.ext.models._settings import host_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -30,11 +31,7 @@ if importlib.util.find_spec("openai") is None:
         name="openai",
     )
 
-from eino.ext.models.openai import (
-    DEFAULT_BASE_URL,
-    _client,
-    _host,
-)
+from eino.ext.models.openai import DEFAULT_BASE_URL, _client
 
 __all__ = ["OpenAIEmbedder"]
 
@@ -92,7 +89,7 @@ class OpenAIEmbedder:
         default_query: Mapping[str, object] | None = None,
     ) -> None:
         address = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-        self._host = _host(address)
+        self._host = host_of(address, DEFAULT_BASE_URL)
         key = api_key or os.environ.get("OPENAI_API_KEY")
         if not key:
             raise BuildError(

@@ -27,7 +27,7 @@ __all__ = ["Request", "Sender", "Settings"]
 _METHODS: Final[Mapping[bool, str]] = {False: "generateContent", True: "streamGenerateContent?alt=sse"}
 
 
-_VERSIONED: Final = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?/?$")
+_VERSIONED: Final = re.compile(r"//[^/]+(?:/.*)?/v\d+(?:(?:alpha|beta)\d*)?(?:/|$)")
 """An address that has the version of the protocol in it."""
 
 

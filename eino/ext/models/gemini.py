@@ -8,9 +8,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
-
-from msgspec import UNSET
 
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
 from eino.components.structured_output import StructuredOutput, object_schema
@@ -25,6 +22,7 @@ from eino.ext.models._http_body import ResponseBody
 from eino.ext.models._openai_client import Clients
 from eino.ext.models._openai_errors import Place, unreadable
 from eino.ext.models._sdk_failures import broken, not_sent, transport_errors
+from eino.ext.models._settings import given, host_of
 from eino.schema.message import Message
 
 if TYPE_CHECKING:
@@ -50,6 +48,7 @@ __all__ = [
 
 T = TypeVar("T")
 
+DEFAULT_BASE_URL: Final = "https://generativelanguage.googleapis.com"
 DEFAULT_API_VERSION: Final = "v1beta"
 """Where tools, thoughts and schemas are; the stable `v1` lags behind."""
 DEFAULT_TIMEOUT_S: Final = 600.0
@@ -135,7 +134,7 @@ class GeminiChatModel:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         if base_url is not None:
-            _host(base_url)
+            host_of(base_url, DEFAULT_BASE_URL)
         self._sender = Sender(
             Settings(
                 api_key=api_key,
@@ -149,17 +148,19 @@ class GeminiChatModel:
             ),
             DEFAULT_API_VERSION,
         )
-        self._host = _host(self._sender.base_url)
+        self._host = host_of(self._sender.base_url, DEFAULT_BASE_URL)
         key = self._sender.api_key
+        if not key.isascii():
+            raise BuildError(f"the key of model {model!r} has characters that no header can hold; check api_key=")
         self._secrets = (key,) if len(key) >= 8 else ()
         self._options = ModelOptions(
             model=model,
-            temperature=_given(temperature),
-            top_p=_given(top_p),
-            max_tokens=_given(max_tokens),
-            stop=_given(stop),
-            response_format=_given(response_format),
-            extra_fields=_given(extra_fields),
+            temperature=given(temperature),
+            top_p=given(top_p),
+            max_tokens=given(max_tokens),
+            stop=given(stop),
+            response_format=given(response_format),
+            extra_fields=given(extra_fields),
         )
         self._clients: Clients[httpx2.AsyncClient] = Clients(
             lambda: http_client or _client(timeout_s), shared=http_client is not None, close=_close
@@ -292,21 +293,6 @@ class GeminiChatModel:
 
 
 _NOT_IN_NAMES: Final = frozenset("?&#% ")
-
-
-def _given(value: Any) -> Any:
-    """Return an argument of the constructor as an option: None there means that it was left out."""
-    return UNSET if value is None else value
-
-
-def _host(base_url: str) -> str:
-    """Return what error texts call the server: without path, query and credentials."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BuildError(
-            f"base_url must be an address such as 'https://generativelanguage.googleapis.com', got {base_url!r}"
-        )
-    return parts.netloc.rpartition("@")[2]
 
 
 def _client(timeout_s: float | None) -> httpx2.AsyncClient:

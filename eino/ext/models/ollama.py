@@ -9,8 +9,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from msgspec import UNSET
-
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
 from eino.components.structured_output import StructuredOutput, object_schema
 from eino.errors import (
@@ -25,6 +23,7 @@ from eino.ext.models._ollama_place import KEY_HINT, address_of, host_of
 from eino.ext.models._ollama_wire import LineDecoder, read_whole, request_body
 from eino.ext.models._openai_client import Clients
 from eino.ext.models._openai_errors import Place, status_error
+from eino.ext.models._settings import given
 from eino.schema.message import Message
 
 if importlib.util.find_spec("ollama") is None:
@@ -79,12 +78,12 @@ class OllamaChatModel:
         self._host = host_of(address)
         self._options = ModelOptions(
             model=model,
-            temperature=_given(temperature),
-            top_p=_given(top_p),
-            max_tokens=_given(max_tokens),
-            stop=_given(stop),
-            response_format=_given(response_format),
-            extra_fields=_given(extra_fields),
+            temperature=given(temperature),
+            top_p=given(top_p),
+            max_tokens=given(max_tokens),
+            stop=given(stop),
+            response_format=given(response_format),
+            extra_fields=given(extra_fields),
         )
 
         def make() -> Any:
@@ -201,11 +200,6 @@ class OllamaChatModel:
             raise InvalidRequestError("the options switch the model's name off; a request needs one")
         place = Place(str(merged.model), self._host, key_hint=KEY_HINT)
         return place, request_body(messages, merged, stream=stream)
-
-
-def _given(value: Any) -> Any:
-    """Return an argument of the constructor as an option: None there means that it was left out."""
-    return UNSET if value is None else value
 
 
 def _check(response: Any, body: bytes, place: Place) -> None:

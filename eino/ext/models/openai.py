@@ -10,8 +10,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
-from msgspec import UNSET
-
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
 from eino.components.structured_output import StructuredOutput
 from eino.errors import BuildError, InvalidRequestError, MissingExtraError
@@ -24,6 +22,7 @@ from eino.ext.models._openai_reasoning import REASONING_DETAILS
 from eino.ext.models._openai_request import JSON, Dialect, request_body
 from eino.ext.models._openai_stream import StreamDecoder
 from eino.ext.models._sdk_failures import broken, failure, transport_errors
+from eino.ext.models._settings import given, host_of
 from eino.schema.message import Message
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ class OpenAIChatModel:
         key_header: str | None = None,
     ) -> None:
         self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-        host = _host(self._base_url)
+        host = host_of(self._base_url, DEFAULT_BASE_URL)
         key = api_key or os.environ.get("OPENAI_API_KEY")
         if not key:
             raise BuildError(
@@ -152,12 +151,12 @@ class OpenAIChatModel:
         )
         self._options = ModelOptions(
             model=model,
-            temperature=_given(temperature),
-            top_p=_given(top_p),
-            max_tokens=_given(max_tokens),
-            stop=_given(stop),
-            response_format=_given(response_format),
-            extra_fields=_given(extra_fields),
+            temperature=given(temperature),
+            top_p=given(top_p),
+            max_tokens=given(max_tokens),
+            stop=given(stop),
+            response_format=given(response_format),
+            extra_fields=given(extra_fields),
         )
         settings = {
             "api_key": key,
@@ -291,19 +290,6 @@ class OpenAIChatModel:
         if self._headers is not None:
             arguments["extra_headers"] = _without_bearer(self._headers)
         return place, arguments | {"extra_body": body}
-
-
-def _given(value: Any) -> Any:
-    """Return an argument of the constructor as an option: None there means that it was left out."""
-    return UNSET if value is None else value
-
-
-def _host(base_url: str) -> str:
-    """Return what error texts call the server: without path, query and credentials."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BuildError(f"base_url must be an address such as {DEFAULT_BASE_URL!r}, got {base_url!r}")
-    return parts.netloc.rpartition("@")[2]
 
 
 def _client(settings: Mapping[str, Any], timeout_s: float | None) -> AsyncOpenAI:

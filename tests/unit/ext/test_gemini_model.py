@@ -205,6 +205,11 @@ async def test_settings_and_options_reach_the_server(server: ProviderServer) -> 
         pytest.param({}, "/v1beta/models/m:generateContent", id="usual"),
         pytest.param({"api_version": "v1"}, "/v1/models/m:generateContent", id="another version"),
         pytest.param({"suffix": "/v1alpha"}, "/v1alpha/models/m:generateContent", id="version in the address"),
+        pytest.param(
+            {"suffix": "/v1/projects/p/locations/l/publishers/google"},
+            "/v1/projects/p/locations/l/publishers/google/models/m:generateContent",
+            id="version within the address",
+        ),
         pytest.param({"suffix": "/proxy"}, "/proxy/v1beta/models/m:generateContent", id="below a path"),
         pytest.param({"model": "models/m"}, "/v1beta/models/m:generateContent", id="whole name"),
         pytest.param({"model": "tunedModels/m"}, "/v1beta/tunedModels/m:generateContent", id="tuned model"),
@@ -533,12 +538,16 @@ async def test_the_key_may_come_from_the_environment(
 
 
 def test_no_key_is_an_error_at_once() -> None:
-    """Not at the first request."""
+    """Not at the first request; nor one that no header can hold."""
+    with pytest.raises(BuildError, match="characters that no header can hold"):
+        GeminiChatModel(model="m", api_key="schlüssel")
     with pytest.raises(BuildError, match="pass api_key= or set GEMINI_API_KEY"):
         GeminiChatModel(model="m")
 
 
-@pytest.mark.parametrize("base_url", ["localhost:8000", "ftp://host", "https://", "/v1beta"])
+@pytest.mark.parametrize(
+    "base_url", ["localhost:8000", "ftp://host", "https://", "/v1beta", "http://h:99999", "http://["]
+)
 def test_an_address_that_is_none_is_an_error_at_once(base_url: str) -> None:
     with pytest.raises(BuildError, match="base_url must be an address"):
         GeminiChatModel(model="m", api_key=KEY, base_url=base_url)
