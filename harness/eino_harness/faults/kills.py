@@ -112,7 +112,7 @@ def kill_at_points(site: Site, sizes: Sizes) -> Outcome:
     outcome = Outcome("points", site.store)
     passages = list(passages_of(site, sizes, outcome))
     last = dict(passages)
-    cases = [(f"{label}:{nth}",) for label, nth in passages]
+    cases: list[tuple[str, ...]] = [(f"{label}:{nth}",) for label, nth in passages]
     cases += [(f"{label}:{nth}", _SECOND) for label, nth in last.items()]
     outcome.facts["labels"] = sorted(last)
     for trial in sizes.trials(len(cases)):
