@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from eino._run.frame import here
+from eino._run.session import session_of
 from eino.adk.agent import Agent, AgentInput
 from eino.adk.builtin import Builtin
+from eino.adk.cancel import stop_between
 from eino.adk.events import AgentEvent
 from eino.adk.lanes import Lane, LaneState
 from eino.adk.run_state import AgentRun, require_agent_run
@@ -17,19 +18,8 @@ from eino.adk.workflow.members import give_turn, members_of
 from eino.compose.graph import Graph
 from eino.compose.names import END, START
 from eino.compose.runnable import Runnable
-from eino.errors import RunError
-from eino.schema.codec import register
 
 __all__ = ["ParallelAgent"]
-
-
-@register("eino.adk.ParallelState")
-@dataclass(slots=True)
-class ParallelState(LaneState):
-    """What agents beside each other leave behind."""
-
-    failures: list[str] = field(default_factory=list)
-    """Why some of them failed, told again if the others stopped to ask in the meantime."""
 
 
 class ParallelAgent(Builtin):
@@ -58,7 +48,7 @@ class ParallelAgent(Builtin):
 
 
 def _graph(agents: Sequence[Agent]) -> Runnable[Any, Lane]:
-    graph = Graph[Any, Any](state=ParallelState)
+    graph = Graph[Any, Any](state=LaneState)
     graph.add_lambda_node("join", _joined).add_edge("join", END)
     for index, agent in enumerate(agents):
         graph.add_lambda_node(str(index), _member(agent), output_key=str(index))
@@ -69,15 +59,17 @@ def _graph(agents: Sequence[Agent]) -> Runnable[Any, Lane]:
 def _member(agent: Agent) -> Callable[[Any], Coroutine[Any, Any, Lane | None]]:
     async def turn(_: Any) -> Lane | None:
         outer = require_agent_run()
+        stop_between(outer)
         run = hand_over(agent, outer, (*outer.run_path, agent.name))
         try:
             return await give_turn(run)
-        except Exception as error:  # the others run to their end; then it is raised
-            _state().failures.append(str(error))
-            outer.failures.append(error)
+        except Exception as error:
             failed = outer.root.failed or run
             outer.root.told.append(error)
             outer.forward(AgentEvent(agent_name=failed.agent_name, run_path=failed.run_path, error=error))
+            if session_of(here.get()) is not None:
+                raise  # such a run lets the others end, and when it is called again only what failed runs again
+            outer.failures.append(error)
             return None
 
     return turn
@@ -85,11 +77,10 @@ def _member(agent: Agent) -> Callable[[Any], Coroutine[Any, Any, Lane | None]]:
 
 def _joined(lanes: dict[str, Lane | None]) -> Lane:
     """Return all that was said, in the order in which it was."""
-    outer, state = require_agent_run(), _state()
+    outer = require_agent_run()
     if outer.failures:
         raise outer.failures[0]
-    if state.failures:
-        raise RunError(f"an agent of {outer.agent_name!r} failed before the run was stored: {state.failures[0]}")
+    state: LaneState = here.get().state.value  # type: ignore[union-attr]  # the graph has a state
     ended = [lane for lane in lanes.values() if lane is not None]
     for lane in ended:
         if lane.action is not None and lane.action.exit:
@@ -98,7 +89,3 @@ def _joined(lanes: dict[str, Lane | None]) -> Lane:
     said = [entry for lane in ended for entry in lane.entries]
     state.lane.entries.extend(sorted(said, key=lambda entry: entry.number))
     return state.lane
-
-
-def _state() -> ParallelState:
-    return here.get().state.value  # type: ignore[union-attr,no-any-return]  # the graph has a state
