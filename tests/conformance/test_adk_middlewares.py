@@ -125,7 +125,7 @@ async def test_patching_in_an_agent() -> None:
 
 async def wrapped(reduce: ReduceToolResults, result: Any, *, name: str = "t", call_id: str = "12345") -> ToolOutput:
     async def inner(call: ToolInput) -> ToolOutput:
-        return StreamReader.from_async(result) if hasattr(result, "__aiter__") else result  # type: ignore[no-any-return]
+        return StreamReader.from_async(result) if hasattr(result, "__aiter__") else result
 
     call = ToolInput(
         name=name, arguments="{}", streaming=True, tool=fake_tool(name), tool_call=tool_call(name, {}, id=call_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from eino._run.retry import RetryPolicy
 from eino.adk.agent import Agent, AgentInput, checked_name
@@ -30,7 +30,12 @@ from eino.schema.tool import ToolInfo
 
 __all__ = ["ChatModelAgent", "GenerateInput"]
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    T = TypeVarWithDefault("T", default=str)
+else:
+    T = TypeVar("T")
 
 GenerateInput: TypeAlias = Callable[[str, AgentInput], Sequence[Message] | Awaitable[Sequence[Message]]]
 """`generate_input(instruction, input)`: the messages that the model sees first; may be async."""

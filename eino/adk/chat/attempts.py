@@ -15,6 +15,7 @@ from eino._run.frame import here
 from eino.adk.chat.errors import WillRetryError
 from eino.adk.chat.message_ids import ID_KEY, message_id, new_message_id, with_message_id
 from eino.adk.chat.turn import in_turn
+from eino.adk.run_state import current_agent_run
 from eino.callbacks import around
 from eino.components._model_wrapper import show_model
 from eino.components.model import NO_MODEL_OPTIONS, ChatModel, ModelOptions
@@ -187,11 +188,15 @@ class _Observed:
     async def stream(
         self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS
     ) -> AsyncIterator[Message]:
+        with_usage: list[Message] = []
         async with _observed_stream(self._model, messages, options) as reader:
             first = True
             async for chunk in reader:
+                if chunk.response_meta is not None and chunk.response_meta.usage is not None:
+                    with_usage.append(chunk)
                 yield self._call.identified(chunk) if first else chunk
                 first = False
+        _charge(concat_messages(with_usage) if with_usage else None)
 
 
 class _Sending:
@@ -236,7 +241,16 @@ async def observed_generate(model: ChatModel, messages: Sequence[Message], optio
             span.end(answer)
     if answer.__class__ is not Message:
         raise InvalidResponseError(f"{show_model(model)} answered {answer!r:.200}: a chat model answers with a Message")
+    _charge(answer)
     return answer
+
+
+def _charge(answer: Message | None) -> None:
+    """Count what an answer cost, if the run has a budget."""
+    run = current_agent_run()
+    if run is not None and run.root.meter is not None:
+        meta = answer.response_meta if answer is not None else None
+        run.root.meter.charge(run, meta.usage if meta is not None else None)
 
 
 def _observed_stream(model: ChatModel, messages: Sequence[Message], options: ModelOptions) -> StreamReader[Message]:

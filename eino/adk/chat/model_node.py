@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, cast
 
+from eino.adk.cancel import stop_after_tools
 from eino.adk.chat.attempts import Call, observed_generate
 from eino.adk.chat.errors import MaxIterationsError, MiddlewareError
 from eino.adk.chat.message_ids import new_message_id, with_message_id
 from eino.adk.chat.state import ChatState
 from eino.adk.chat.turn import Turn, chat_state, in_turn
 from eino.adk.middleware import ModelTurn
+from eino.adk.run_state import require_agent_run
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions
 from eino.schema.message import Message
 from eino.schema.tool import ToolInfo
@@ -29,11 +31,17 @@ class ModelNode:
 
         Raises:
             MaxIterationsError: If the model answered as often as it may.
+            BudgetExceededError: If the models of the run cost as much as they may.
             MiddlewareError: If a hook fails.
             Exception: What the model fails with.
         """
         turn = cast("Turn", in_turn.get())
         state = chat_state()
+        run = require_agent_run()
+        if messages and messages[-1].role == "tool":
+            stop_after_tools(run)
+        if run.root.meter is not None:
+            run.root.meter.require(run)
         if state.model_calls >= turn.max_iterations:
             raise MaxIterationsError(_too_many(turn), kind="node")
         conversation = [*state.messages, *messages]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from eino.adk.cancel import stop_after_model
 from eino.adk.chat.errors import WillRetryError
 from eino.adk.chat.message_ids import new_message_id, with_message_id
 from eino.adk.chat.state import ChatState
 from eino.adk.chat.turn import Turn, chat_state, in_turn
 from eino.adk.events import AgentEvent
+from eino.adk.run_state import require_agent_run
 from eino.components._model_wrapper import resolved
 from eino.compose._tool_input import ToolInput, ToolNext, ToolOutput, awaited
 from eino.compose._tool_messages import PieceWriter, result_message
@@ -42,14 +44,16 @@ class ToolsStage:
             MessageParseError: If the answer is not of the type that was asked for, and was repaired too often.
         """
         turn, state = cast("Turn", in_turn.get()), chat_state()
-        state.direct = direct = _direct(turn, message.tool_calls) if turn.direct else None
+        stop_after_model(require_agent_run())
+        direct = _direct(turn, message.tool_calls) if turn.direct else None
+        if self._output is not None:
+            direct = self._output.answered_by(message, direct)
+        state.direct = direct
         try:
             results = await turn.tools.invoke(message, options)
         finally:
             if turn.streaming:
                 await turn.sink.settle()  # streams have ended by now, also those of tools that failed
-        if self._output is not None:
-            direct = state.direct = self._output.answered_by(message, direct)
         for position, result in enumerate(results):
             if position != direct:
                 results[position] = turn.say_tool(state, result)
