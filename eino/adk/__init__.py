@@ -3,6 +3,8 @@
 from eino.adk.agent import Agent, AgentFunction, AgentInput, FunctionAgent, agent
 from eino.adk.agent_tool import AgentTool, agent_tool
 from eino.adk.approval import Approval, ApprovalRequest, NeedsApproval, approval
+from eino.adk.budget import Budget, BudgetExceededError, Price
+from eino.adk.cancel import AgentCancelledError, CancelHandle, CancelInfo, CancelMode, CancelOutcome
 from eino.adk.chat.agent import ChatModelAgent, GenerateInput
 from eino.adk.chat.errors import MaxIterationsError, MiddlewareError, WillRetryError
 from eino.adk.chat.message_ids import ensure_message_id, message_id
@@ -39,6 +41,7 @@ __all__ = [
     "AgentAction",
     "AgentCallbackInput",
     "AgentCallbackOutput",
+    "AgentCancelledError",
     "AgentEvent",
     "AgentFunction",
     "AgentInput",
@@ -50,6 +53,12 @@ __all__ = [
     "Approval",
     "ApprovalRequest",
     "BreakLoop",
+    "Budget",
+    "BudgetExceededError",
+    "CancelHandle",
+    "CancelInfo",
+    "CancelMode",
+    "CancelOutcome",
     "ChatAgentOptions",
     "ChatModelAgent",
     "EventStream",
@@ -68,6 +77,7 @@ __all__ = [
     "ModelTurn",
     "NeedsApproval",
     "ParallelAgent",
+    "Price",
     "Runner",
     "SendsModelEvents",
     "SendsToolEvents",

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from eino._run.interrupt import GraphInterrupt, InterruptSignal
-from eino._tasks import Parker, TaskHandle, shielded, spawn
+from eino._run.interrupt import GraphInterrupt, InterruptContext, InterruptSignal
+from eino._tasks import Parker, TaskHandle, now, shielded, sleep, spawn
+from eino.adk.cancel import AgentCancelledError, CancelHandle, CancelMode, CancelOutcome, CancelRequest, checked_mode
 from eino.adk.contexts import agent_contexts
 from eino.adk.events import AgentAction, AgentEvent, AgentInterrupt
 from eino.adk.lanes import Lane
-from eino.adk.run_state import RootRun
+from eino.adk.run_state import AgentRun, RootRun
 from eino.errors import RunCancelledError, RunError, StreamInUseError
 from eino.schema.message import Message
 
@@ -68,7 +69,7 @@ class EventQueue:
 class _Pump:
     """Runs the agents in a task of its own. It knows the queue, never the reader: a dropped reader is noticed."""
 
-    __slots__ = ("_waiting", "begin", "ended", "failure", "lane", "queue", "root", "signal")
+    __slots__ = ("_waiting", "begin", "ended", "failure", "lane", "queue", "root", "signal", "timer")
 
     def __init__(self, begin: Callable[[Callable[[AgentEvent], None]], Awaitable[Lane]], root: RootRun) -> None:
         self.begin = begin
@@ -78,14 +79,18 @@ class _Pump:
         self.failure: Exception | None = None
         self.signal: InterruptSignal | None = None
         self.ended = False
+        self.timer: TaskHandle | None = None
+        """Stops the run at once when the time for a safe point is over."""
         self._waiting: list[Parker] = []
 
     async def run(self) -> None:
         try:
-            self.lane = await self.begin(self.queue.put)
+            if not self.is_cancelled_at_once:
+                self.lane = await self.begin(self.queue.put)
         except GraphInterrupt as stop:
-            self.failure = stop
-            self.queue.put(_interrupted(stop, self.root))
+            if not self._cancelled(agent_contexts(stop.contexts)):
+                self.failure = stop
+                self.queue.put(_interrupted(stop, self.root))
         except InterruptSignal as signal:  # the run is part of another one, which stops
             self.signal = signal
         except Exception as error:
@@ -93,11 +98,29 @@ class _Pump:
             if not _is_told(self.root, error):
                 self.queue.put(_failed(error, self.root))
         finally:
+            if self.lane is None and self.failure is None and self.signal is None and self.is_cancelled_at_once:
+                self._cancelled(())
             self.end()
+
+    @property
+    def is_cancelled_at_once(self) -> bool:
+        """Whether somebody asked to stop the run without delay."""
+        return self.root.cancel is not None and self.root.cancel.is_immediate
+
+    def _cancelled(self, contexts: tuple[InterruptContext, ...]) -> bool:
+        """Tell that the run was cancelled, if it was."""
+        info = self.root.cancel.info if self.root.cancel is not None else None
+        if info is None:
+            return False
+        self.failure = AgentCancelledError(info, contexts)
+        self.queue.put(_event_of(self.failure, self.root.stopped))
+        return True
 
     def end(self) -> None:
         """Say that nothing of the run goes on."""
         self.ended = True
+        if self.timer is not None:
+            self.timer.cancel()
         self.queue.end()
         waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -162,7 +185,8 @@ class EventStream:
         Raises:
             RunError: What the run failed with, or if no agent said anything.
             GraphInterrupt: If the run stopped to ask; its `contexts` say where and what.
-            RunCancelledError: If the run was cancelled.
+            AgentCancelledError: If the run was cancelled with `cancel`.
+            RunCancelledError: If it was cancelled otherwise.
         """
         self.start()
         pump = self._pump
@@ -179,6 +203,59 @@ class EventStream:
             if entry.message is not None and not entry.skipped:
                 return entry.message
         raise RunError("no agent of the run said anything")
+
+    def cancel(
+        self, mode: CancelMode = CancelMode.IMMEDIATE, *, timeout_s: float | None = None, recursive: bool = False
+    ) -> CancelHandle:
+        """Ask the run to stop, so that it can go on later if it is stored; its last event has an `AgentCancelledError`.
+
+        Calls join: the stronger mode counts, and the earliest end of the time. What the run would ask a person in the
+        meantime, it asks when it goes on. A run that is not stored cannot go on, and one that ends first ends as usual.
+
+        Args:
+            mode: At once, or at which safe points. Between the turns of two agents it stops in any mode.
+            timeout_s: How long to wait for a safe point, in seconds, until the run is stopped at once; None for any
+                time. It has no meaning at once.
+            recursive: Whether agents inside the first one count as well: in tools, workflows and after transfers.
+                At once, everything stops in any case.
+
+        Raises:
+            BuildError: If the mode is none, or the time is negative.
+        """
+        checked_mode(mode, timeout_s)
+        request, contributed = self._pump.root.cancel, not self._pump.ended
+        if request is not None and contributed:
+            request.ask(mode, timeout_s=timeout_s, recursive=recursive)
+            if request.is_immediate:
+                self._stop_at_once(request)
+            elif request.deadline_s is not None:
+                self._start_timer(request, request.deadline_s)
+        return CancelHandle(contributed, self._outcome)
+
+    def _start_timer(self, request: CancelRequest, deadline_s: float) -> None:
+        if self._pump.timer is not None:
+            self._pump.timer.cancel()
+
+        async def stop_in_time() -> None:
+            await sleep(max(0.0, deadline_s - now()))
+            request.escalate()
+            self._stop_at_once(request)
+
+        self._pump.timer = spawn(stop_in_time, name="eino: time for a safe point")
+
+    def _stop_at_once(self, request: CancelRequest) -> None:
+        if request.external is not None:
+            request.external.request(0.0)
+        elif self._task is not None:
+            self._task.cancel()
+
+    async def _outcome(self) -> CancelOutcome:
+        self.start()
+        await self._pump.wait_ended()
+        failure = self._pump.failure
+        if not isinstance(failure, AgentCancelledError):
+            return CancelOutcome.ENDED
+        return CancelOutcome.ESCALATED if failure.info.timed_out else CancelOutcome.CANCELLED
 
     async def aclose(self) -> None:
         """Cancel the run if it has not ended, and wait until nothing of it is left. Idempotent."""
@@ -216,7 +293,10 @@ def _interrupted(stop: GraphInterrupt, root: RootRun) -> AgentEvent:
 
 
 def _failed(error: Exception, root: RootRun) -> AgentEvent:
-    turn = root.failed
+    return _event_of(error, root.failed)
+
+
+def _event_of(error: Exception, turn: AgentRun | None) -> AgentEvent:
     if turn is None:
         return AgentEvent(error=error)
     return AgentEvent(agent_name=turn.agent_name, run_path=turn.run_path, error=error)

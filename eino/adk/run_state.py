@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -16,6 +16,10 @@ from eino.errors import ConcatError
 from eino.schema._concat import CONCAT
 from eino.schema.message import Message, MessageRole
 
+if TYPE_CHECKING:
+    from eino.adk.budget import Meter
+    from eino.adk.cancel import CancelRequest
+
 __all__ = ["AgentRun", "LoopMark", "RootRun", "Sink", "current_agent_run", "require_agent_run"]
 
 Sink = Callable[[AgentEvent], None]
@@ -26,8 +30,8 @@ class RootRun:
     """What all turns of one run share. It is made anew when a run goes on; what must last is in the graphs' states."""
 
     __slots__ = (
-        "external", "failed", "handlers", "new_values", "options", "session", "skip_transfer_messages", "stopped",
-        "streaming", "told",
+        "cancel", "failed", "handlers", "meter", "new_values", "options", "session", "skip_transfer_messages",
+        "stopped", "streaming", "told", "top",
     )  # fmt: skip
 
     def __init__(
@@ -38,7 +42,8 @@ class RootRun:
         options: Mapping[str, Any] | None = None,
         new_values: Mapping[str, Any] | None = None,
         skip_transfer_messages: bool = False,
-        external: Any = None,
+        cancel: CancelRequest | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.streaming = streaming
         """Whether messages are wanted chunk by chunk; the stored run's wish wins when it goes on."""
@@ -52,8 +57,12 @@ class RootRun:
         """Session values that the call brought, which win over stored ones."""
         self.skip_transfer_messages = skip_transfer_messages
         """Whether histories leave out the messages by which agents hand over."""
-        self.external = external
-        """The wish to stop that comes from outside (`eino.compose.external.External`)."""
+        self.cancel = cancel
+        """The wishes to stop that come from outside; None where nobody can utter any."""
+        self.meter = meter
+        """Counts what the models of the run cost; None if nobody wants to know."""
+        self.top: AgentRun | None = None
+        """The turn around all others."""
         self.stopped: AgentRun | None = None
         """The turn that an interrupt is told in the name of."""
         self.failed: AgentRun | None = None

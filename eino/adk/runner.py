@@ -10,6 +10,8 @@ from typing import Any, TypedDict, Unpack
 import msgspec
 
 from eino.adk.agent import Agent, AgentInput
+from eino.adk.budget import Budget, Meter, Spending
+from eino.adk.cancel import CancelRequest
 from eino.adk.drive import agent_segment
 from eino.adk.event_stream import EventStream
 from eino.adk.lanes import Lane, SessionValues
@@ -17,6 +19,7 @@ from eino.adk.run_state import AgentRun, RootRun, Sink, current_turn
 from eino.adk.tree import MAX_HOPS, TreeNode, TreeState, node_of, tree_graph
 from eino.callbacks import Handler
 from eino.compose.durable import Durability
+from eino.compose.external import External
 from eino.compose.runnable import MISSING, Runnable
 from eino.compose.store import CheckpointStore
 from eino.errors import BuildError
@@ -43,6 +46,7 @@ class RootState(TreeState):
     messages: tuple[Message, ...] = ()
     streaming: bool = False
     session: SessionValues = field(default_factory=SessionValues)
+    spending: Spending = field(default_factory=Spending)
     begun: bool = False
 
 
@@ -88,6 +92,7 @@ class Runner:
         keep: bool = False,
         callbacks: Sequence[Handler] = (),
         max_hops: int = MAX_HOPS,
+        budget: Budget | None = None,
         skip_transfer_messages: bool = False,
     ) -> None:
         """Make a runner of `agent`.
@@ -100,6 +105,7 @@ class Runner:
             keep: Whether a run that is done stays in the store.
             callbacks: Handlers that hear every run.
             max_hops: How often agents may hand over to each other in one run, until it fails.
+            budget: What the models of one run may cost, until it fails.
             skip_transfer_messages: Whether agents do not see the messages by which others hand over.
 
         Raises:
@@ -111,6 +117,7 @@ class Runner:
         self._store = checkpoint_store
         self._streaming = streaming
         self._callbacks = tuple(callbacks)
+        self._budget = budget
         self._skip_transfer_messages = skip_transfer_messages
         self._plain = _root_graph(self._tree, max_hops)
         self._stored: Runnable[Any, Lane] | None = None
@@ -180,7 +187,12 @@ class Runner:
         handlers = (*self._callbacks, *(options.get("callbacks") or ()))
         if handlers:
             call["callbacks"] = handlers
+        external = External() if checkpoint_id is not None else None
+        if external is not None:
+            call["_external"] = external
         root = RootRun(
+            cancel=CancelRequest(external),
+            meter=Meter(self._budget) if self._budget is not None else None,
             streaming=self._streaming,
             handlers=options.get("agent_callbacks"),
             options=options.get("agent_options"),
@@ -196,6 +208,7 @@ async def _run(
     turn = AgentRun(
         tree.agent, agent_name=tree.name, run_path=(tree.name,), root=root, outer=None, messages=(), sink=sink
     )
+    root.top = turn
     token = current_turn.set(turn)
     try:
         return await graph.invoke(call[0], **call[1])
@@ -217,6 +230,8 @@ def _enter(state: RootState, turn: AgentRun, given: RunInput | None) -> AgentInp
         state.messages, state.streaming = given.messages, given.streaming
         state.session.win(given.values, state.lane)
         root.new_values = {}
+    if root.meter is not None:
+        root.meter.spending = state.spending
     root.streaming, root.session, turn.messages = state.streaming, state.session, state.messages
     if root.new_values:
         state.session.win(dict(root.new_values), state.lane)

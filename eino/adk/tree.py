@@ -9,6 +9,7 @@ from typing import Any
 from eino._run.address import AddressSegment
 from eino._run.frame import here
 from eino.adk.agent import Agent, AgentInput, checked_name
+from eino.adk.cancel import stop_between
 from eino.adk.drive import agent_segment, drive
 from eino.adk.history import HistoryRewriter, default_rewriter, entries_of
 from eino.adk.lanes import Lane, LaneState
@@ -147,6 +148,8 @@ def tree_graph(
         outer = require_agent_run()
         if enter is not None:
             given = enter(state, outer, given)
+        if state.hops:
+            stop_between(outer)
         if not state.run_path:
             state.run_path = outer.run_path
         node = tree.at(state.at)

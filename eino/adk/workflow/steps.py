@@ -12,6 +12,7 @@ import msgspec
 from eino._run.frame import here
 from eino.adk.agent import Agent, AgentInput
 from eino.adk.builtin import Builtin
+from eino.adk.cancel import stop_between
 from eino.adk.events import BreakLoop
 from eino.adk.lanes import Lane, LaneState
 from eino.adk.run_state import AgentRun, require_agent_run
@@ -115,6 +116,7 @@ def _graph(agents: tuple[Agent, ...], *, rounds: int | None, is_loop: bool) -> R
     async def step(_: Any) -> Any:
         state: StepsState = here.get().state.value  # type: ignore[union-attr]  # the graph has a state
         outer = require_agent_run()
+        stop_between(outer)
         agent = agents[state.index]
         path = (*(state.run_path or outer.run_path), agent.name)
         run = hand_over(agent, outer, path)
