@@ -114,6 +114,7 @@ if TYPE_CHECKING:
         prune_runs,
         to_field,
         to_list,
+        transact,
     )
     from eino.errors import (
         AlreadyAnsweredError,
@@ -394,6 +395,7 @@ __all__ = [
     "tool_call",
     "tool_error_handler",
     "tool_message",
+    "transact",
     "user_message",
     "video_part",
 ]
@@ -450,6 +452,7 @@ _HOMES = {
     "eino.compose": (
         "SealedStore",
         "prune_runs",
+        "transact",
         "Settled",
         "GraphChange",
         "GraphInterrupt",

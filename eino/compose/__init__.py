@@ -39,6 +39,7 @@ from eino.compose.tools_node import (
     ToolsOptions,
     current_tool_call_id,
 )
+from eino.compose.transactions import transact
 from eino.compose.workflow import Workflow
 from eino.compose.workflow_node import WorkflowNode
 
@@ -96,4 +97,5 @@ __all__ = [
     "prune_runs",
     "to_field",
     "to_list",
+    "transact",
 ]

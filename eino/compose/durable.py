@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from eino.compose.journal import MAX_RECORD_BYTES
 from eino.compose.node import NodeSpec
+from eino.compose.store import offers_transactions
 from eino.errors import BuildError
 from eino.schema._codec_discovery import register_with_fields
 from eino.schema.codec import TYPES
@@ -65,7 +66,7 @@ def durable_of(
     """
     effects = [spec.key for spec in specs.values() if spec.effect == "transactional"]
     store = options.get("checkpoint_store")
-    if effects and store is not None:
+    if effects and store is not None and not offers_transactions(store):
         raise BuildError(
             f"node {effects[0]!r}: effect='transactional' needs a store that runs the effect inside its transaction, "
             f"which {type(store).__qualname__} does not offer; use 'at_most_once', or 'idempotent' with ctx.attempt_id"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
@@ -34,6 +34,8 @@ from eino.errors import (
 from eino.schema.stream import StreamReader
 
 __all__ = ["DurableSession", "run_root"]
+
+T = TypeVar("T")
 
 StateModifier = Callable[[str, Any], Any]
 
@@ -65,6 +67,13 @@ class DurableSession(Session):
     fenced: FencedError | None = None
     """What another worker that has the run now left to this one."""
     _lock: anyio.Lock | None = None
+
+    @property
+    def lock(self) -> anyio.Lock:
+        """Held by whoever writes to the journal."""
+        if self._lock is None:
+            self._lock = anyio.Lock(fast_acquire=True)  # an event loop need not turn where nobody waits
+        return self._lock
 
     def forget(self, text: str) -> None:
         """Forget all that is known of a place: it is done."""
@@ -117,6 +126,16 @@ class DurableSession(Session):
         await self.append("result", {"attempt": attempt, "output": box})
         self.intents.discard(attempt)
         self.results[attempt] = box
+
+    async def transact(self, attempt: str, work: Callable[[Any], T]) -> T:
+        """Do some work in one transaction with the record that it was done, and return what it gave."""
+        journal, lock = self.journal, self.lock
+        if journal is None:
+            raise RunError("a run that is not stored has no transactions")
+        async with lock:
+            body = await journal.transact("result", lambda db: {"attempt": attempt, "output": [work(db)]})
+        self.results[attempt] = body["output"]
+        return body["output"][0]  # type: ignore[no-any-return]  # of `work`
 
     async def save(self, signal: InterruptSignal) -> None:
         """Store the whole run as it stopped."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import msgspec
 
 from eino.compose.owner import Owner, is_left_by
 from eino.compose.patience import patiently
-from eino.compose.store import CheckpointStore, Record, RunStatus, StoredRun
+from eino.compose.store import CheckpointStore, Record, RunStatus, StoredRun, TransactionalStore
 from eino.errors import (
     AlreadyAnsweredError,
     CheckpointError,
@@ -133,12 +133,7 @@ class Journal:
             CheckpointTooLargeError: If it is larger than the limit; nothing was written.
             StoreUnavailableError: If the store cannot be reached.
         """
-        data = _CODEC.encode([_FORMAT, body])
-        if len(data) > self._max_bytes:
-            raise _too_large(self.run_id, f"a record of the kind {kind!r}", len(data), self._max_bytes)
-        seq = self._head + 1
-        mac = _chained(self._store.namespace, self.run_id, seq, self.epoch, kind, body=data, before=self._mac)
-        record = Record(seq, self.epoch, kind, data, mac)
+        record = self._next(kind, body)
         work = partial(
             self._store.append,
             self.run_id,
@@ -151,7 +146,41 @@ class Journal:
             await work()
         else:
             await patiently(work, partial(self._settle_append, record))
-        self._head, self._mac = seq, mac
+        self._head, self._mac = record.seq, record.mac
+
+    async def transact(self, kind: str, work: Callable[[Any], Any]) -> Any:
+        """Store what `work` makes of the store's connection as a record, in the transaction in which it works.
+
+        Raises:
+            FencedError: If another worker claimed the run since; `work` was not called.
+            CodecError: If its result cannot be stored; what it wrote is undone.
+            StoreUnavailableError: If the store cannot be reached.
+        """
+        store, done = cast("TransactionalStore", self._store), list[tuple[Any, Record]]()
+
+        def in_transaction(connection: Any) -> Record:
+            body = work(connection)
+            done[:] = [(body, self._next(kind, body))]
+            return done[0][1]
+
+        async def settle(error: CheckpointError) -> None:
+            if not done:
+                raise error
+            await self._settle_append(done[0][1], error)
+
+        call = partial(store.transact, self.run_id, in_transaction, expected_head=self._head, epoch=self.epoch)
+        await patiently(call, settle)
+        body, record = done[0]
+        self._head, self._mac = record.seq, record.mac
+        return body
+
+    def _next(self, kind: str, body: Any) -> Record:
+        data = _CODEC.encode([_FORMAT, body])
+        if len(data) > self._max_bytes:
+            raise _too_large(self.run_id, f"a record of the kind {kind!r}", len(data), self._max_bytes)
+        seq = self._head + 1
+        mac = _chained(self._store.namespace, self.run_id, seq, self.epoch, kind, body=data, before=self._mac)
+        return Record(seq, self.epoch, kind, data, mac)
 
     async def _settle_append(self, record: Record, error: CheckpointError) -> None:
         """Take an append that broke off, and is fenced now, for done if its record is there."""

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, cast
 
-from eino.compose.store import CheckpointStore, Record, RunStatus, RunSummary, StoredRun
+from eino.compose.store import (
+    CheckpointStore,
+    Record,
+    RunStatus,
+    RunSummary,
+    StoredRun,
+    TransactionalStore,
+    offers_transactions,
+)
 from eino.errors import BuildError, CorruptCheckpointError, EinoError
 
 __all__ = ["SealedStore"]
@@ -52,6 +60,8 @@ class SealedStore:
         self._store = store
         self._keys = dict(keys)
         self._key_id = list(keys)[-1] if key_id is None else key_id
+        if offers_transactions(store):
+            self.transact = self._transact
 
     def __repr__(self) -> str:
         return f"SealedStore({self._store!r}, keys={list(self._keys)})"
@@ -75,7 +85,7 @@ class SealedStore:
         self, run_id: str, records: Sequence[Record], *, expected_head: int, epoch: int, status: RunStatus | None
     ) -> None:
         """See `CheckpointStore`."""
-        sealed = [replace(each, mac=self._sealed(_about(self.namespace, run_id, each), each.mac)) for each in records]
+        sealed = [self._signed(run_id, each) for each in records]
         await self._store.append(run_id, sealed, expected_head=expected_head, epoch=epoch, status=status)
 
     async def load(self, run_id: str) -> StoredRun | None:
@@ -96,6 +106,16 @@ class SealedStore:
     async def delete(self, run_id: str, *, epoch: int | None = None) -> None:
         """See `CheckpointStore`."""
         await self._store.delete(run_id, epoch=epoch)
+
+    async def _transact(self, run_id: str, work: Callable[[Any], Record], *, expected_head: int, epoch: int) -> None:
+        """See `TransactionalStore`."""
+        inner = cast("TransactionalStore", self._store)
+        await inner.transact(
+            run_id, lambda db: self._signed(run_id, work(db)), expected_head=expected_head, epoch=epoch
+        )
+
+    def _signed(self, run_id: str, record: Record) -> Record:
+        return replace(record, mac=self._sealed(_about(self.namespace, run_id, record), record.mac))
 
     def _opened(self, run: StoredRun) -> StoredRun:
         """Return a run without its signatures.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from eino.errors import (
     AlreadyAnsweredError,
@@ -27,10 +27,12 @@ __all__ = [
     "RunStatus",
     "RunSummary",
     "StoredRun",
+    "TransactionalStore",
     "active",
     "answered_before",
     "checked_ttl",
     "fenced",
+    "offers_transactions",
     "require_numbered",
     "status_of",
     "unknown",
@@ -155,6 +157,26 @@ class CheckpointStore(Protocol):
             FencedError: If `epoch` is given and the run was claimed since.
         """
         ...
+
+
+class TransactionalStore(CheckpointStore, Protocol):
+    """A store in a database, in which others may write in the transaction that stores a record."""
+
+    async def transact(self, run_id: str, work: Callable[[Any], Record], *, expected_head: int, epoch: int) -> None:
+        """Add the record that `work(connection)` gives, and keep all that it wrote, or nothing of both.
+
+        `work` is called in a worker thread, once the claim was checked and nobody else can change the run. What it
+        raises undoes all, and is raised unchanged.
+
+        Raises:
+            FencedError: If the run was claimed since, deleted, or has another head; `work` was not called.
+        """
+        ...
+
+
+def offers_transactions(store: object) -> bool:
+    """Return whether a store is a `TransactionalStore`."""
+    return callable(getattr(store, "transact", None))
 
 
 def active(run_id: str, owner: str) -> RunActiveError:

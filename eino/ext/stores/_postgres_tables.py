@@ -77,6 +77,7 @@ class Tables:
         self.lock = self._said(
             "SELECT epoch, owner, status, head, head_mac FROM {0}.runs WHERE (namespace, run_id) = (%s, %s) FOR UPDATE"
         )
+        self.place = self._said("SELECT epoch, head FROM {0}.runs WHERE (namespace, run_id) = (%s, %s) FOR UPDATE")
         self.worker = self._said("SELECT worker FROM {0}.runs WHERE (namespace, run_id) = (%s, %s)")
         self.claim = self._said(
             "UPDATE {0}.runs SET epoch = nextval({1}), owner = %s, worker = %s, status = 'running',"

@@ -41,9 +41,12 @@ class Worker:
             self._drop()
             connection = self._connections.connect()
             number = self.number or secrets.randbits(62) + 1
-            # A server that ends idle sessions would end this one, which is idle by design.
+            # A server that ends idle sessions would end this one, which is idle by design; and it is to notice soon
+            # when this machine has vanished.
             connection.execute(
-                "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+                "SELECT set_config(name, value, false) FROM pg_settings JOIN (VALUES ('idle_session_timeout', '0'),"
+                " ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '3'))"
+                " AS wanted (setting_name, value) ON name = setting_name"
             )
             connection.execute("SELECT pg_advisory_lock(%s)", (number,))
             self._connection, self.number = connection, number

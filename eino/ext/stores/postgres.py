@@ -33,6 +33,7 @@ import psycopg
 from psycopg import errors, sql
 
 from eino._tasks.threads import in_thread
+from eino.ext.stores._foreign import foreign, unwrapped
 from eino.ext.stores._postgres_connections import Connection, Connections
 from eino.ext.stores._postgres_tables import Tables
 from eino.ext.stores._postgres_worker import Worker
@@ -133,6 +134,15 @@ class PostgresStore:
             lambda db: self._append(db, run_id, records, expected_head=expected_head, epoch=epoch, status=status),
         )
 
+    async def transact(
+        self, run_id: str, work: Callable[[Connection], Record], *, expected_head: int, epoch: int
+    ) -> None:
+        """See `TransactionalStore`."""
+        with unwrapped():
+            await self._run(
+                run_id, lambda db: self._transact(db, run_id, work, expected_head=expected_head, epoch=epoch)
+            )
+
     async def load(self, run_id: str) -> StoredRun | None:
         """See `CheckpointStore`."""
         return await self._run(run_id, lambda db: self._load(db, run_id))
@@ -206,6 +216,16 @@ class PostgresStore:
                 raise CorruptCheckpointError(f"run {run_id!r} has records behind its head {expected_head}") from error
         if not changed.rowcount:
             raise fenced(run_id)
+
+    def _transact(
+        self, db: Connection, run_id: str, work: Callable[[Connection], Record], *, expected_head: int, epoch: int
+    ) -> None:
+        key = (self._namespace, run_id)
+        with db.transaction():
+            if db.execute(self._tables.place, key).fetchone() != (epoch, expected_head):
+                raise fenced(run_id)
+            record = foreign(work, db)
+            self._append(db, run_id, (record,), expected_head=expected_head, epoch=epoch, status=None)
 
     def _load(self, db: Connection, run_id: str) -> StoredRun | None:
         with db.transaction():  # all that it reads is of one moment

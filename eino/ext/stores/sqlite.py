@@ -28,9 +28,11 @@ from eino.errors import (
     ConnectionFailedError,
     CorruptCheckpointError,
     OverloadedError,
+    RunError,
     StoreUnavailableError,
 )
 from eino.ext._sqlite import MEMORY, Database
+from eino.ext.stores._foreign import ForeignError, foreign, unwrapped
 from eino.ext.stores._worker_files import WorkerFile
 
 __all__ = ["SQLiteStore"]
@@ -136,6 +138,13 @@ class SQLiteStore:
             lambda db: self._append(db, run_id, records, expected_head=expected_head, epoch=epoch, status=status)
         )
 
+    async def transact(
+        self, run_id: str, work: Callable[[sqlite3.Connection], Record], *, expected_head: int, epoch: int
+    ) -> None:
+        """See `TransactionalStore`."""
+        with unwrapped():
+            await self._write(lambda db: self._transact(db, run_id, work, expected_head=expected_head, epoch=epoch))
+
     async def load(self, run_id: str) -> StoredRun | None:
         """See `CheckpointStore`."""
         with _told():
@@ -230,6 +239,24 @@ class SQLiteStore:
             )
         except sqlite3.IntegrityError as error:
             raise CorruptCheckpointError(f"run {run_id!r} has records behind its head {expected_head}") from error
+
+    def _transact(
+        self,
+        db: sqlite3.Connection,
+        run_id: str,
+        work: Callable[[sqlite3.Connection], Record],
+        *,
+        expected_head: int,
+        epoch: int,
+    ) -> None:
+        key = (self._namespace, run_id)
+        found = db.execute("SELECT epoch, head FROM runs WHERE namespace = ? AND run_id = ?", key).fetchone()
+        if found != (epoch, expected_head):
+            raise fenced(run_id)
+        record = foreign(work, db)
+        if not db.in_transaction:
+            raise ForeignError(RunError("the work of transact() must not commit or roll back: the store does"))
+        self._append(db, run_id, (record,), expected_head=expected_head, epoch=epoch, status=None)
 
     def _load(self, db: sqlite3.Connection, run_id: str) -> StoredRun | None:
         key = (self._namespace, run_id)
