@@ -13,7 +13,7 @@ from eino.ext.models._gemini_chunks import AnswerSoFar
 from eino.ext.models._gemini_errors import answer_error
 from eino.ext.models._json_stream import JSONObjects, ObjectTooLongError
 from eino.ext.models._openai_errors import Place, unreadable
-from eino.ext.models._sse import EventTooLongError, SSEParser
+from eino.ext.models._sse import EventTooLongError, SSEParser, may_be_events
 from eino.schema import Message, ResponseMeta, concat_messages
 
 __all__ = ["StreamDecoder"]
@@ -24,8 +24,6 @@ _HEAD_BYTES: Final = 512
 """How much of a body is kept, to be shown when it turns out to be no answer."""
 _TAIL_BYTES: Final = 64 * 1024
 """How much of what follows the last event is kept: an error in the middle of a stream comes as a bare object."""
-_FIELDS: Final = (b":", b"data", b"event", b"id", b"retry")
-"""What an event stream begins with, even one that ends before its first event."""
 _BLANK: Final = b"\xef\xbb\xbf\r\n\t "
 
 _decode: Final = msgspec.json.Decoder().decode
@@ -134,8 +132,7 @@ class StreamDecoder:
             return self.broken("the connection ended in the middle of an object")
         if self._seen:
             return self.broken("the connection ended before the model had finished, without a finish reason")
-        head = bytes(self._head).lstrip(_BLANK)
-        if head and not head.startswith(_FIELDS):
+        if not may_be_events(bytes(self._head)):
             return unreadable(self._place, "no events", self._content_type, bytes(self._head))
         return self.broken("the connection ended before the first event")
 

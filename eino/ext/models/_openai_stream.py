@@ -25,16 +25,13 @@ from eino.ext.models._openai_answer import (
 from eino.ext.models._openai_calls import StreamedCalls
 from eino.ext.models._openai_errors import Place, answer_error, unreadable
 from eino.ext.models._openai_reasoning import REASONING_DETAILS, StreamedDetails
-from eino.ext.models._sse import EventTooLongError, ServerSentEvent, SSEParser
+from eino.ext.models._sse import EventTooLongError, ServerSentEvent, SSEParser, may_be_events
 from eino.schema import Message, ResponseMeta, concat_messages
 
 __all__ = ["StreamDecoder"]
 
 _HEAD_BYTES: Final = 512
 """How much of a body is kept, to be shown when it turns out to be no answer."""
-
-_FIELDS: Final = (b":", b"data", b"event", b"id", b"retry")
-"""What an event stream begins with, even one that ends before its first event."""
 
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -128,8 +125,7 @@ class StreamDecoder:
     def _incomplete(self) -> ComponentError:
         if self._events:
             return self.broken("the connection ended before the model had finished, without [DONE]")
-        head = bytes(self._head).lstrip(b"\xef\xbb\xbf\r\n\t ")
-        if head and not head.startswith(_FIELDS):
+        if not may_be_events(bytes(self._head)):
             return unreadable(self._place, "no events", self._content_type, bytes(self._head))
         return self.broken("the connection ended before the first event")
 

@@ -8,12 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["EventTooLongError", "SSEParser", "ServerSentEvent"]
+__all__ = ["EventTooLongError", "SSEParser", "ServerSentEvent", "may_be_events"]
 
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
 """Largest event that is kept, in bytes: far above any real one, below what would exhaust memory."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+_FIELDS: Final = (b":", b"data", b"event", b"id", b"retry")
+"""What an event stream begins with, even one that ends before its first event."""
+
+
+def may_be_events(head: bytes) -> bool:
+    """Return whether a body that begins so may be an event stream, however early it was cut off."""
+    head = head.lstrip(b"\xef\xbb\xbf\r\n\t ")
+    return any(head.startswith(field) or field.startswith(head) for field in _FIELDS)
 
 
 class EventTooLongError(ValueError):
