@@ -234,12 +234,16 @@ class DurableSession(Session):
                     f"{stored[point.id]!r:.200}: leave it out to go on with that answer"
                 )
             chosen[point.text] = data
-        await self.journal.answer({self.points[text].id: data for text, data in chosen.items()})
+        given_now = {self.points[text].id: data for text, data in chosen.items()}
         for text, point in self.points.items():
             if text in chosen:
                 self.answers[text] = chosen[text]
             elif point.pending and point.id in stored:
                 self.answers[text] = stored[point.id]
+                if point.id not in self.journal.answers:  # it was given under another id of the run
+                    given_now[point.id] = stored[point.id]
+        await self.journal.answer(given_now)
+        await self.journal.go_on_with(self.points[text].id for text in self.answers)
 
     def _target(self, target: str) -> Point:
         pending = [point for point in self.points.values() if point.pending]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -73,11 +73,13 @@ class Journal:
         self._head = run.head
         self._mac = run.head_mac
         require_whole(store.namespace, run, max_bytes)
+        self._seals = {each: value[:_SEAL_BYTES] for each, value in run.answers.items()}
         self.entries = _entries(run)
         """What is stored, from the last whole snapshot on."""
         self.answers: Mapping[str, Any] = {
             each: _CODEC.decode(value[_SEAL_BYTES:]) for each, value in run.answers.items()
         }
+        self._chained_answers = {each for entry in self.entries if entry.kind == _ANSWERED for each in entry.body}
 
     @classmethod
     async def open(
@@ -189,7 +191,7 @@ class Journal:
             raise error
 
     async def answer(self, answers: Mapping[str, Any]) -> None:
-        """Store the answers to interrupts, by id; the first one to each counts.
+        """Store the answers to interrupts, by id; the first one to each counts. Needs no claim.
 
         Raises:
             AlreadyAnsweredError: If there is one.
@@ -199,8 +201,18 @@ class Journal:
         for interrupt_id, value in sealed.items():
             work = partial(self._store.answer, self.run_id, interrupt_id, value)
             await patiently(work, partial(self._settle_answer, interrupt_id, value))
-        if sealed:
-            await self.append(_ANSWERED, {each: value[:_SEAL_BYTES] for each, value in sealed.items()})
+            self._seals[interrupt_id] = value[:_SEAL_BYTES]
+
+    async def go_on_with(self, interrupt_ids: Iterable[str]) -> None:
+        """Make the stored answers to these interrupts part of the chain, so that they cannot vanish or change any more.
+
+        Raises:
+            FencedError: If another worker claimed the run since.
+        """
+        seals = {each: self._seals[each] for each in interrupt_ids if each not in self._chained_answers}
+        if seals:
+            await self.append(_ANSWERED, seals)
+            self._chained_answers |= set(seals)
 
     def _sealed(self, interrupt_id: str, value: Any) -> bytes:
         data = _CODEC.encode(value)

@@ -20,7 +20,7 @@ ATTEMPTS: Final = 8
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 4.0
 LONGEST_S: Final = 15.0
-"""How long after its first refusal it is not asked again, in seconds: some stores take long to say that they are down."""
+"""How long after its first refusal it is not asked again, in seconds: some stores take long to refuse."""
 
 _RANDOM: Final = Random()  # noqa: S311 - spreads callers, guards nothing
 
