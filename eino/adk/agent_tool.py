@@ -114,8 +114,8 @@ class AgentTool:
             signal.infos.setdefault(address_text(address_of(frame)), "agent tool interrupt")
             run.root.stopped = outer  # told in the name of the agent that called
             raise
-        except Exception:
-            run.root.failed = None  # a policy may answer for it; if none does, the agent that called has failed
+        except Exception as error:
+            run.root.untell(error)  # a policy may answer for it; if none does, the agent that called has failed
             raise
         if outer is not None:
             outer.lane.values.update(lane.values)

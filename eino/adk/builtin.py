@@ -92,8 +92,11 @@ class _Inner:
         try:
             lane = await drive(self.agent, self.input, run, (agent_segment(self.agent.name),))
             outer.lane.absorb(lane)
-        except (Exception, InterruptSignal) as failure:
-            self.failure = failure
+        except InterruptSignal as signal:
+            self.failure = signal
+        except Exception as error:
+            outer.root.untell(error)  # the agent that pulls may keep its events to itself, or answer for it
+            self.failure = error
         finally:
             self.queue.end()
 

@@ -95,7 +95,7 @@ class _Pump:
             self.signal = signal
         except Exception as error:
             self.failure = error
-            if not _is_told(self.root, error):
+            if not self.root.has_told(error):
                 self.queue.put(_failed(error, self.root))
         finally:
             if self.lane is None and self.failure is None and self.signal is None and self.is_cancelled_at_once:
@@ -269,7 +269,10 @@ class EventStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await shielded(self.aclose)
+        if self._pump.ended and self._task is not None and self._task.done:  # nothing to wait for: no shield either
+            await self.aclose()
+        else:
+            await shielded(self.aclose)
 
     def __del__(self) -> None:
         task = self._task
@@ -300,12 +303,3 @@ def _event_of(error: Exception, turn: AgentRun | None) -> AgentEvent:
     if turn is None:
         return AgentEvent(error=error)
     return AgentEvent(agent_name=turn.agent_name, run_path=turn.run_path, error=error)
-
-
-def _is_told(root: RootRun, error: BaseException | None) -> bool:
-    """Whether an event has told of this error, or of what caused it, already."""
-    while error is not None:
-        if any(each is error for each in root.told):
-            return True
-        error = error.__cause__
-    return False

@@ -70,6 +70,24 @@ class RootRun:
         self.told: list[BaseException] = []
         """Errors that an event has told of already."""
 
+    def has_told(self, error: BaseException) -> bool:
+        """Whether an event has told of this error, or of what caused it, already."""
+        return any(each is told for each in _chain(error) for told in self.told)
+
+    def untell(self, error: BaseException) -> None:
+        """Note that the event which told of this error may have reached nobody."""
+        chain = _chain(error)
+        self.told = [told for told in self.told if not any(each is told for each in chain)]
+        self.failed = None
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    chain: list[BaseException] = []
+    while error is not None:
+        chain.append(error)
+        error = error.__cause__
+    return chain
+
 
 class LoopMark(Protocol):
     """A loop, as the agents in it know it."""

@@ -64,15 +64,20 @@ def _member(agent: Agent) -> Callable[[Any], Coroutine[Any, Any, Lane | None]]:
         try:
             return await give_turn(run)
         except Exception as error:
-            failed = outer.root.failed or run
-            outer.root.told.append(error)
-            outer.forward(AgentEvent(agent_name=failed.agent_name, run_path=failed.run_path, error=error))
+            _tell(outer, outer.root.failed or run, error)
             if session_of(here.get()) is not None:
                 raise  # such a run lets the others end, and when it is called again only what failed runs again
             outer.failures.append(error)
             return None
 
     return turn
+
+
+def _tell(outer: AgentRun, failed: AgentRun, error: Exception) -> None:
+    """Send an event of an error at once, as the others go on."""
+    if not outer.root.has_told(error):
+        outer.root.told.append(error)
+        outer.forward(AgentEvent(agent_name=failed.agent_name, run_path=failed.run_path, error=error))
 
 
 def _joined(lanes: dict[str, Lane | None]) -> Lane:
