@@ -217,6 +217,22 @@ def earlier_results(folder: Path) -> dict[str, Result]:
         return {}
 
 
+def known_passing(folder: Path, commit: str) -> set[str]:
+    """Return the tests that passed without a defect at this commit, so that slices of the list need not repeat them."""
+    try:
+        noted = json.loads((folder / "passing.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    return set(noted["tests"]) if noted["commit"] == commit and "+" not in commit else set()
+
+
+def note_passing(folder: Path, commit: str, tests: Iterable[str]) -> None:
+    """Note which tests passed without a defect."""
+    folder.mkdir(parents=True, exist_ok=True)
+    noted = {"commit": commit, "tests": sorted(tests)}
+    (folder / "passing.json").write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
+
+
 def write_report(results: Sequence[Result], folder: Path) -> None:
     """Write the report in its three forms."""
     from eino_harness.report import Check, report_data
@@ -335,12 +351,16 @@ def _run(mutations: Sequence[Mutation], chosen: Sequence[Mutation], given: argpa
         copy_tree(given.root, tree, committed=given.committed)
         check_fit(chosen, tree)
         commit = commit_of(tree if given.committed else given.root)
-        tests = sorted({path for mutation in chosen for path in mutation.tests})
-        code, output = run_tests(tree, given.root, tests, BASELINE_LIMIT_S) if chosen else (0, "")
+        passing = known_passing(given.out, commit) if given.keep else set()
+        tests = sorted({path for mutation in chosen for path in mutation.tests} - passing)
+        code, output = (
+            run_tests(tree, given.root, tests, BASELINE_LIMIT_S) if tests else (0, "known since the last run")
+        )
         if code != 0:
             print(f"mutation_check: the tests fail without any defect:\n{output[-4000:]}", file=sys.stderr)
             return 2
-        print(f"without a defect all tests pass: {output.strip().splitlines()[-1] if output else ''}", flush=True)
+        print(f"without a defect all tests pass: {output.strip().splitlines()[-1]}", flush=True)
+        note_passing(given.out, commit, passing.union(tests))
         for mutation in chosen:
             result = results[mutation.id] = try_out(mutation, tree, given.root, given.limit_s, commit)
             print(f"{result.verdict:9} {result.seconds:6.1f} s  {result.id}: {result.by}", flush=True)

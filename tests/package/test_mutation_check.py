@@ -196,3 +196,32 @@ def test_what_is_not_in_the_list_is_refused(
 def test_the_list_is_shown(script: ModuleType, repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(script, repository, "--list") == 0
     assert capsys.readouterr().out.splitlines()[0].split(maxsplit=1) == ["seen", "double triples"]
+
+
+def test_slices_of_a_list_do_not_repeat_what_passed_at_their_commit(
+    script: ModuleType, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(script, repository, "--committed", "--keep", "--only", "seen") == 0
+    assert "without a defect all tests pass: 2 passed" in capsys.readouterr().out
+
+    assert check(script, repository, "--committed", "--keep", "--only", "seen") == 0
+    assert "without a defect all tests pass: known since the last run" in capsys.readouterr().out
+
+    subprocess.run(
+        [
+            "git",
+            "-C",
+            str(repository),
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@t",
+            "commit",
+            "--allow-empty",
+            "-qm",
+            "u",
+        ],
+        check=True,
+    )
+    assert check(script, repository, "--committed", "--keep", "--only", "seen") == 0
+    assert "without a defect all tests pass: 2 passed" in capsys.readouterr().out
