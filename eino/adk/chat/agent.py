@@ -40,8 +40,8 @@ else:
 GenerateInput: TypeAlias = Callable[[str, AgentInput], Sequence[Message] | Awaitable[Sequence[Message]]]
 """`generate_input(instruction, input)`: the messages that the model sees first; may be async."""
 
-_Kit: TypeAlias = tuple[tuple[ToolInfo, ...], ModelOptions, ToolsNode, frozenset[str]]
-"""What a turn needs of its tools: their descriptions, the options that offer them, what runs them, the direct ones."""
+_Kit: TypeAlias = tuple[tuple[ToolInfo, ...], ModelOptions, ToolsNode, ToolsNode, frozenset[str]]
+"""What a turn needs of its tools: descriptions, options that offer them, what runs several or one, the direct ones."""
 
 _DEFAULT_ITERATIONS: Final = 20
 
@@ -162,7 +162,6 @@ class ChatModelAgent(Builtin, Generic[T]):
             "sequential": sequential_tools,
             "on_unknown_tool": answering(on_unknown_tool) if on_unknown_tool is not None else None,
             "aliases": tool_aliases,
-            "middlewares": self._hooks.tool_middlewares(send_result),
             "on_error": "raise" if policy is None else telling(policy),
         }
         self._aliases = dict(tool_aliases or {})
@@ -214,7 +213,7 @@ class ChatModelAgent(Builtin, Generic[T]):
         turn.model, turn.hooks, turn.max_iterations = self._model, self._hooks, self._max_iterations
         turn.stack, turn.plain = self._stack(), self._is_plain and not turn.streaming
         turn.options, turn.after_tools, turn.answers_errors = self._model_options, None, self._answers_errors
-        turn.infos, turn.offered, turn.tools, turn.direct = self._kit
+        turn.infos, turn.offered, turn.tools, turn.one_tool, turn.direct = self._kit
         turn.values = _NOTHING
         return turn
 
@@ -227,7 +226,7 @@ class ChatModelAgent(Builtin, Generic[T]):
         )
         if self._kit_to_transfer is None:
             self._kit_to_transfer = self._kit_of(setup.tools, setup.return_directly)
-        turn.infos, turn.offered, turn.tools, turn.direct = self._kit_to_transfer
+        turn.infos, turn.offered, turn.tools, turn.one_tool, turn.direct = self._kit_to_transfer
         return setup
 
     async def _set_up(self, before: AgentSetup, turn: Turn) -> AgentSetup:
@@ -238,12 +237,14 @@ class ChatModelAgent(Builtin, Generic[T]):
         turn.values = setup.values
         if setup.tools is not before.tools or setup.return_directly is not before.return_directly:
             direct = _directly(setup.return_directly, setup.tools, turn.name)
-            turn.infos, turn.offered, turn.tools, turn.direct = self._kit_of(tuple(setup.tools), direct)
+            turn.infos, turn.offered, turn.tools, turn.one_tool, turn.direct = self._kit_of(tuple(setup.tools), direct)
         return setup
 
     def _kit_of(self, tools: tuple[Tool, ...], direct: frozenset[str]) -> _Kit:
         """Return what a turn needs of its tools."""
-        node = ToolsNode(tools, **self._node_options)
+        hooks = self._hooks
+        node = ToolsNode(tools, middlewares=hooks.tool_middlewares(send_result), **self._node_options)
+        one = ToolsNode(tools, middlewares=hooks.quiet_tool_middlewares(send_result), **self._node_options)
         if tools and not hasattr(self._model, "with_tools"):
             raise BuildError(
                 f"agent {self.name!r}: {self._model!r:.200} cannot call tools, it has no with_tools(tools) method; "
@@ -252,7 +253,7 @@ class ChatModelAgent(Builtin, Generic[T]):
         infos = tuple(tool.info for tool in tools)
         offered = self._model_options.merge(ModelOptions(tools=infos)) if infos else self._model_options
         called = {alias for name in direct if name in self._aliases for alias in self._aliases[name].names}
-        return infos, offered, node, direct | called
+        return infos, offered, node, one, direct | called
 
     async def _messages(self, instruction: str, input: AgentInput, run: AgentRun) -> list[Message]:  # noqa: A002
         if self._template:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from eino._run.frame import here
-from eino.adk.chat.errors import WillRetryError
+from eino.adk.chat.errors import CutShortError, WillRetryError
 from eino.adk.chat.message_ids import ID_KEY, message_id, new_message_id, with_message_id
 from eino.adk.chat.turn import in_turn
 from eino.adk.run_state import current_agent_run
@@ -20,7 +20,7 @@ from eino.callbacks import around
 from eino.components._model_wrapper import show_model
 from eino.components.model import NO_MODEL_OPTIONS, ChatModel, ModelOptions
 from eino.components.naming import type_name
-from eino.errors import FailedAttempt, InvalidResponseError, RunCancelledError
+from eino.errors import FailedAttempt, InvalidResponseError
 from eino.schema import concat_messages
 from eino.schema.message import Message
 from eino.schema.stream import StreamReader, StreamWriter, pipe
@@ -67,7 +67,7 @@ class Call:
             if ID_KEY not in answer.extra:
                 answer = with_message_id(answer, self._id or new_message_id())
         except BaseException as error:
-            self._end(error if isinstance(error, Exception) else RunCancelledError("the run stopped inside the answer"))
+            self._end(error if isinstance(error, Exception) else CutShortError("the run stopped inside the answer"))
             raise
         self._end(None)
         if self._said is not None:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from eino.errors import EinoError, RunError
+from eino.errors import EinoError, RunCancelledError, RunError
 
-__all__ = ["MaxIterationsError", "MiddlewareError", "WillRetryError"]
+__all__ = ["CutShortError", "MaxIterationsError", "MiddlewareError", "WillRetryError"]
+
+
+class CutShortError(RunCancelledError):
+    """Stands at the end of a streamed message that came to no end, because the run was stopped inside it.
+
+    When the run goes on, the model or tool is called again; histories leave the piece out.
+    """
+
+    will_retry = True
+    """Tells histories to leave the message out."""
 
 
 class MaxIterationsError(RunError):

@@ -48,7 +48,6 @@ class Hooks:
 
     Attributes:
         model_sender: How many of the wrappers of the model are around the place at which events are made.
-        plain_tools: Whether the events of tools are made outermost.
     """
 
     def __init__(self, middlewares: Sequence[Middleware]) -> None:
@@ -70,12 +69,16 @@ class Hooks:
         self.wrap_model = self._named("wrap_model")
         self.model_sender = self._place(SendsModelEvents, "wrap_model")
         self._tool_sender = self._place(SendsToolEvents, "wrap_tool")
-        self.plain_tools = self._tool_sender == 0
 
     def tool_middlewares(self, sender: ToolMiddleware) -> list[ToolMiddleware]:
-        """Return what each tool call passes, with `sender` at its place; sends nothing on its own."""
+        """Return what each tool call passes, with `sender` at its place."""
         wraps: list[ToolMiddleware] = [each.wrap_tool for each in self.all if _overrides(each, "wrap_tool")]
         return [*wraps[: self._tool_sender], sender, *wraps[self._tool_sender :]]
+
+    def quiet_tool_middlewares(self, sender: ToolMiddleware) -> list[ToolMiddleware]:
+        """Return the same without `sender` where it is outermost: what it would send is sent behind it as well."""
+        passed = self.tool_middlewares(sender)
+        return passed if self._tool_sender else passed[1:]
 
     def _named(self, name: str) -> tuple[Named, ...]:
         return tuple(Named(i, each, name) for i, each in enumerate(self.all) if _overrides(each, name))

@@ -49,11 +49,13 @@ class ToolsStage:
         if self._output is not None:
             direct = self._output.answered_by(message, direct)
         state.direct = direct
-        try:
-            results = await turn.tools.invoke(message, options)
-        finally:
-            if turn.streaming:
+        if turn.streaming:
+            try:
+                results = await turn.tools.invoke(message, options)
+            finally:
                 await turn.sink.settle()  # streams have ended by now, also those of tools that failed
+        else:
+            results = await (turn.tools if len(message.tool_calls) > 1 else turn.one_tool).invoke(message, options)
         for position, result in enumerate(results):
             if position != direct:
                 results[position] = turn.say_tool(state, result)
@@ -84,11 +86,8 @@ def _direct(turn: Turn, calls: tuple[ToolCall, ...]) -> int | None:
 async def send_result(call: ToolInput, next: ToolNext) -> ToolOutput:  # noqa: A002 - as in ToolMiddleware
     """Make an event of a result, a middleware of the tools node. The stage itself sends what this one leaves."""
     turn, state = cast("Turn", in_turn.get()), chat_state()
-    if turn.streaming:
-        if hasattr(call.tool, "stream"):
-            call = call.replace(streaming=True)
-    elif turn.hooks.plain_tools and len(state.messages[-1].tool_calls) == 1:
-        return await next(call)
+    if turn.streaming and hasattr(call.tool, "stream"):
+        call = call.replace(streaming=True)
     result = await next(call)
     if _is_held(state, call):
         return result

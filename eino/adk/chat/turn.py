@@ -67,7 +67,8 @@ class Turn:
         options: Options of each call of the model but for the tools.
         offered: Options of a call that is offered the agent's tools.
         infos: The same tools.
-        tools: Runs the tools.
+        tools: Runs the tools, each result an event at once.
+        one_tool: Runs the tool of a message that calls one: its event may wait for the stage, which comes next.
         answers_errors: Whether a tool that fails does not end the turn.
         direct: Names and aliases of the tools whose result is the answer.
         values: What `run_value` gives where the state has nothing.
@@ -88,6 +89,7 @@ class Turn:
         "model",
         "name",
         "offered",
+        "one_tool",
         "options",
         "path",
         "plain",
@@ -109,6 +111,7 @@ class Turn:
     offered: ModelOptions
     infos: tuple[ToolInfo, ...]
     tools: ToolsNode
+    one_tool: ToolsNode
     answers_errors: bool
     direct: frozenset[str]
     values: Mapping[str, Any]
