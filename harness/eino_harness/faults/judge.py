@@ -159,7 +159,7 @@ def finished_by(entries: Iterable[Entry]) -> set[str]:
             case "interrupt":
                 for address, level in body["levels"].items():
                     found.update(_finished_in(address, level))
-            case "result":
+            case "result" if f";node:{ONCE}/" in body["attempt"]:
                 found.add(ONCE)
     return found
 

@@ -23,6 +23,7 @@ __all__ = [
     "Rows",
     "SQLiteKit",
     "StoreKit",
+    "Transactions",
     "kit_of",
     "names_of",
 ]
@@ -78,6 +79,19 @@ class RowAccess(Protocol):
         ...
 
 
+@runtime_checkable
+class Transactions(Protocol):
+    """Kits whose stores run effects inside their transactions."""
+
+    def book(self, db: Any, key: str) -> None:
+        """Write a row, on the connection of the store."""
+        ...
+
+    def booked(self, run_id: str) -> int:
+        """Return how many rows the run has written."""
+        ...
+
+
 class SQLiteKit:
     """`SQLiteStore` in a file of the folder."""
 
@@ -128,6 +142,19 @@ class SQLiteKit:
                     marks = ", ".join("?" * len(row))
                     statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608 - own columns
                     db.execute(statement, tuple(row.values()))
+
+    def book(self, db: sqlite3.Connection, key: str) -> None:
+        """See `Transactions`."""
+        db.execute("CREATE TABLE IF NOT EXISTS booked (key TEXT NOT NULL)")
+        db.execute("INSERT INTO booked VALUES (?)", (key,))
+
+    def booked(self, run_id: str) -> int:
+        """See `Transactions`."""
+        with closing(self._connected()) as db:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'booked'").fetchone():
+                return 0
+            (count,) = db.execute("SELECT count(*) FROM booked WHERE key LIKE ? || '/%'", (run_id,)).fetchone()
+        return int(count)
 
     def problems(self) -> list[str]:
         """See `RowAccess`: SQLite's own check of the file."""
@@ -235,6 +262,23 @@ class PostgresKit:
                         f"INSERT INTO {self.schema}.{table} ({', '.join(row)}) VALUES ({marks})",  # noqa: S608 - own columns
                         tuple(row.values()),
                     )
+
+    def book(self, db: Any, key: str) -> None:
+        """See `Transactions`. The lock is for those who make the table at once, which PostgreSQL refuses."""
+        db.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (self.schema,))
+        db.execute(f"CREATE TABLE IF NOT EXISTS {self.schema}.booked (key text NOT NULL)")
+        db.execute(f"INSERT INTO {self.schema}.booked VALUES (%s)", (key,))  # noqa: S608 - fixed names
+
+    def booked(self, run_id: str) -> int:
+        """See `Transactions`."""
+        with self._connected() as db:
+            if db.execute("SELECT to_regclass(%s)", (f"{self.schema}.booked",)).fetchone() == (None,):
+                return 0
+            (count,) = db.execute(
+                f"SELECT count(*) FROM {self.schema}.booked WHERE key LIKE %s || '/%%'",  # noqa: S608 - fixed names
+                (run_id,),
+            ).fetchone()
+        return int(count)
 
     def problems(self) -> list[str]:
         """See `RowAccess`: the server checks its foreign keys by itself; heads must fit their records."""

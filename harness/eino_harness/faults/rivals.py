@@ -23,7 +23,7 @@ _NOT_HERE: Final = ("commit.before", "commit.after", "claim.before")
 """Not for stopped workers: inside a commit SQLite's lock is held, so that nobody could replace them before they go on;
 before its claim a worker has no run that could be taken from it."""
 
-_CHECKED: Final = ("append.intent.after:1", f"effect.before:{len(EFFECTS)}")
+_CHECKED: Final = ("append.intent.after:1", f"effect.before:{EFFECTS.index(ONCE) + 1}")
 """Where nothing stands between a stopped worker and the effect: what checked it lies behind, the effect before it."""
 
 
@@ -67,6 +67,7 @@ def _zombie(site: Site, outcome: Outcome, trial: int, label: str, nth: int) -> N
     site.pool.wait_end(first)
     late = ledger.lines()[len(before) :]
     _judge_late(site, outcome, trial, where=f"{label}:{nth}", before=before, late=late, code=first.code)
+    site.judge_rows(outcome, trial, run_id)
     now = site.journal(run_id)
     if stored is None or now is None or (stored.status, stored.entries) != (now.status, now.entries):
         site.blame(outcome, trial, run_id, f"stopped at {label}:{nth}, then replaced: it changed what is stored")
@@ -143,6 +144,7 @@ def _race(site: Site, outcome: Outcome, trial: int) -> None:
         gate.unlink()
     _judge_race(site, outcome, trial, ledger.lines())
     site.judge_store(outcome, trial, run_id)
+    site.judge_rows(outcome, trial, run_id)
 
 
 def _open(gate: os.PathLike[str], rivals: Sequence[Worker], site: Site) -> None:

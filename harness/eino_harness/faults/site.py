@@ -14,10 +14,11 @@ import anyio
 from eino.compose.journal import Journal
 from eino.compose.store import RunStatus
 from eino_harness.faults.judge import Tally, finished_by, tally_of, violations_of
-from eino_harness.faults.kits import RowAccess, kit_of
+from eino_harness.faults.kits import RowAccess, Transactions, kit_of
 from eino_harness.faults.ledger import Ledger, of_kind
 from eino_harness.faults.process import HangError, Worker, Workers, workers
 from eino_harness.faults.worker import Job
+from eino_harness.faults.workload import ONCE
 
 __all__ = ["Outcome", "Site", "Sizes", "Violation", "site"]
 
@@ -129,7 +130,13 @@ class Site:
         lines = self.ledger(run_id).lines()
         for text in violations_of(lines, finished, lives, forgiven):
             self.blame(outcome, trial, run_id, text)
+        self.judge_rows(outcome, trial, run_id)
         return tally_of(lines)
+
+    def judge_rows(self, outcome: Outcome, trial: int, run_id: str) -> None:
+        """Note if the transaction of the last node did not happen exactly once."""
+        if isinstance(self.kit, Transactions) and (rows := self.kit.booked(run_id)) != 1:
+            self.blame(outcome, trial, run_id, f"the transaction of 'book' left {rows} rows, not 1")
 
     def judge_store(self, outcome: Outcome, trial: int, run_id: str) -> None:
         """Note what is wrong with what is stored of a run that is done."""
@@ -147,7 +154,8 @@ class Site:
             return
         ledger = self.ledger(run_id)
         if not of_kind(ledger.lines(), "result"):  # killed when it was done, but had not said so
-            outputs = [entry.body["output"] for entry in journal.entries if entry.kind == "result"]
+            once = [entry.body for entry in journal.entries if entry.kind == "result"]
+            outputs = [body["output"] for body in once if f";node:{ONCE}/" in body["attempt"]]
             for (output,) in outputs:
                 ledger.note("stored result", value=output)
 

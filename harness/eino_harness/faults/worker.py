@@ -20,7 +20,7 @@ from eino.compose.effects import RETRY, Settled
 from eino.compose.store import MemoryStore, RunStatus
 from eino.errors import AlreadyAnsweredError, CheckpointError, EinoError, RunActiveError
 from eino_harness.faults import variants
-from eino_harness.faults.kits import KITS, kit_of
+from eino_harness.faults.kits import KITS, StoreKit, Transactions, kit_of
 from eino_harness.faults.ledger import Ledger, of_kind
 from eino_harness.faults.points import FAULT_VARIABLE, Fault, FaultPoints, PointedStore
 from eino_harness.faults.workload import INPUT, NAME, build
@@ -107,7 +107,7 @@ class _Worker:
             self.ready()
         try:
             async with kit.open(self.points.hit) as store:
-                await self._serve(store)
+                await self._serve(kit, store)
         except Exception as error:  # whatever it is, the campaign judges it
             self.ledger.note(
                 "error",
@@ -119,9 +119,9 @@ class _Worker:
         for label, count in self.points.passed.items():
             self.ledger.note("passed", label=label, count=count)
 
-    async def _serve(self, store: Any) -> None:
+    async def _serve(self, kit: StoreKit, store: Any) -> None:
         state = variants.apply(self.job.variant, self.ledger)
-        graph = build(self._effect, state)
+        graph = build(self._effect, state, kit.book if isinstance(kit, Transactions) else None)
         pointed = PointedStore(store, self.points)
         runnable = graph.compile(name=NAME, checkpoint_store=pointed, durability="step", keep=True)
         stored = await store.load(self.job.run_id)

@@ -1,6 +1,6 @@
 """The graph that is killed: a loop with tools, parallel branches, a nested graph, a question, an effect to do once.
 
-    model <-> tools (3 rounds of 2 calls) -> report -> left, right, nested (x -> y, z -> w) -> join -> approve -> pay
+    model <-> tools (3 x 2 calls) -> report -> left, right, nested (x -> y, z -> w) -> join -> approve -> pay -> book
 
 Each piece of work has an effect that the ledger counts, with a name that follows from the data alone. `PREDECESSORS`
 says what each one builds on: once an effect that builds on another one has begun, that other one is finished for good.
@@ -12,7 +12,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from eino import END, START, Branch, Graph, Message, ToolsNode, current_context, interrupt, tool, user_message
+from eino import (
+    END,
+    START,
+    Branch,
+    Graph,
+    Message,
+    ToolsNode,
+    current_context,
+    interrupt,
+    tool,
+    transact,
+    user_message,
+)
 from eino.schema import assistant_message, tool_call
 from eino.schema.codec import register
 from eino_fixtures.models import FunctionChatModel
@@ -44,6 +56,7 @@ def _predecessors() -> dict[str, tuple[str, ...]]:
     found["join"] = ("left", "right", "w")
     found["approve"] = ("join",)
     found["pay"] = ("approve",)
+    found["book"] = ("pay",)
     return found
 
 
@@ -58,6 +71,8 @@ _NESTED: Final = f"nested(w(y(x({_REPORT})) z(x({_REPORT}))))"
 EXPECTED: Final = f"left({_REPORT}) {_NESTED} right({_REPORT}) approved=yes; heard 1+{ROUNDS * 2} paid"
 """What each run gives, killed or not."""
 
+Book = Callable[[Any, str], None]
+"""Writes the key of a piece of work into a table, on the connection of the store, inside its transaction."""
 Effect = Callable[[str, str, str], Awaitable[None]]
 """Does the effect of a piece of work: its name, its idempotency key, and what the work gives if that is to be known."""
 Done = Callable[[str], Awaitable[None]]
@@ -73,8 +88,14 @@ class Conversation:
     """Whatever else is to be stored."""
 
 
-def build(effect: Effect, extra: Any = None) -> Graph[str, str]:
-    """Return the graph; each piece of work does its effect through `effect`; its state begins with `extra`."""
+def build(effect: Effect, extra: Any = None, book: Book | None = None) -> Graph[str, str]:
+    """Return the graph.
+
+    Args:
+        effect: Does the effect of each piece of work.
+        extra: What its state holds from the beginning.
+        book: Writes the row of the last node, if the store has transactions for it.
+    """
 
     async def done(name: str) -> None:
         await effect(name, current_context().attempt_id, "")
@@ -99,7 +120,25 @@ def build(effect: Effect, extra: Any = None) -> Graph[str, str]:
 
     graph.add_lambda_node("approve", approve, post=count)
     graph.add_lambda_node("pay", pay, effect="at_most_once")
-    return graph.add_edge("join", "approve").add_edge("approve", "pay").add_edge("pay", END)
+    _add_book(graph, done, book)
+    return graph.add_edge("join", "approve").add_edge("approve", "pay").add_edge("pay", "book").add_edge("book", END)
+
+
+def _add_book(graph: Graph[str, str], done: Done, book: Book | None) -> None:
+    async def plain(text: str) -> str:
+        await done("book")
+        return text
+
+    async def booked(text: str) -> str:
+        await done("book")
+        key = current_context().attempt_id
+        await transact(lambda db: book(db, key) if book is not None else None)
+        return text
+
+    if book is None:
+        graph.add_lambda_node("book", plain)
+    else:
+        graph.add_lambda_node("book", booked, effect="transactional")
 
 
 def _add_loop(graph: Graph[str, str], done: Done) -> None:

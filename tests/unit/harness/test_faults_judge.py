@@ -52,7 +52,7 @@ def test_work_that_was_in_flight_may_be_repeated() -> None:
     [
         pytest.param(SOUND, {}, 1, "the run gave no result", id="no result"),
         pytest.param([*SOUND, result("else")], {}, 1, "the run gave 'else'", id="another result"),
-        pytest.param([*SOUND[:-1], result()], {}, 1, "pay never ran", id="a step left out"),
+        pytest.param([*SOUND[:-1], result()], {}, 1, "book never ran", id="a step left out"),
         pytest.param([*SOUND, effect("rest"), result()], {}, 1, "rest is no work of this graph", id="a strange step"),
         pytest.param(
             [*SOUND, effect(ONCE, 2), result(life=2)], {}, 2, "pay happened 2 times, which must happen once", id="twice"
@@ -82,7 +82,7 @@ def test_work_that_was_in_flight_may_be_repeated() -> None:
             id="another key",
         ),
         pytest.param(
-            [*SOUND[:-1], effect(ONCE, key="key of join"), result()],
+            [*SOUND[:-1], effect("book", key="key of join"), result()],
             {},
             1,
             "idempotency key 'key of join' stands for 2 pieces",
