@@ -6,7 +6,7 @@ from eino.adk.approval import Approval, ApprovalRequest, NeedsApproval, approval
 from eino.adk.budget import Budget, BudgetExceededError, Price
 from eino.adk.cancel import AgentCancelledError, CancelHandle, CancelInfo, CancelMode, CancelOutcome
 from eino.adk.chat.agent import ChatModelAgent, GenerateInput
-from eino.adk.chat.errors import MaxIterationsError, MiddlewareError, WillRetryError
+from eino.adk.chat.errors import CutShortError, MaxIterationsError, MiddlewareError, WillRetryError
 from eino.adk.chat.message_ids import ensure_message_id, message_id
 from eino.adk.chat.settings import ChatAgentOptions, ModelFailover, ModelRetry
 from eino.adk.chat.turn import delete_run_value, run_value, send_event, send_tool_action, set_run_value
@@ -61,6 +61,7 @@ __all__ = [
     "CancelOutcome",
     "ChatAgentOptions",
     "ChatModelAgent",
+    "CutShortError",
     "EventStream",
     "FunctionAgent",
     "GenerateInput",
