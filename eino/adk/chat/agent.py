@@ -189,14 +189,10 @@ class ChatModelAgent(Builtin, Generic[T]):
 
     async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
         turn = self._turn(run)
-        setup = AgentSetup(
-            agent_name=self.name, instruction=self.instruction, tools=self._tools, return_directly=self._direct
-        )
-        if run.transfer_targets:
-            setup = self._with_transfer(setup, turn, run.transfer_targets)
-        if self._hooks.before_agent:
-            setup = await self._set_up(setup, turn)
-        messages = await self._messages(setup.instruction, input, run)
+        instruction = self.instruction
+        if run.transfer_targets or self._hooks.before_agent:
+            instruction = await self._set_up(turn, run.transfer_targets)
+        messages = await self._messages(instruction, input, run)
         run.emit_internal_events = self._emit_internal_events
         token = in_turn.set(turn)
         try:
@@ -229,16 +225,20 @@ class ChatModelAgent(Builtin, Generic[T]):
         turn.infos, turn.offered, turn.tools, turn.one_tool, turn.direct = self._kit_to_transfer
         return setup
 
-    async def _set_up(self, before: AgentSetup, turn: Turn) -> AgentSetup:
-        """Ask the middlewares what the turn begins with."""
-        setup = before
+    async def _set_up(self, turn: Turn, targets: tuple[tuple[str, str], ...]) -> str:
+        """Say to whom the agent may hand over, and ask the middlewares what the turn begins with; the instruction."""
+        before = setup = AgentSetup(
+            agent_name=self.name, instruction=self.instruction, tools=self._tools, return_directly=self._direct
+        )
+        if targets:
+            before = setup = self._with_transfer(setup, turn, targets)
         for hook in self._hooks.before_agent:
             setup = await hook(setup, AgentSetup)
         turn.values = setup.values
         if setup.tools is not before.tools or setup.return_directly is not before.return_directly:
             direct = _directly(setup.return_directly, setup.tools, turn.name)
             turn.infos, turn.offered, turn.tools, turn.one_tool, turn.direct = self._kit_of(tuple(setup.tools), direct)
-        return setup
+        return setup.instruction
 
     def _kit_of(self, tools: tuple[Tool, ...], direct: frozenset[str]) -> _Kit:
         """Return what a turn needs of its tools."""
