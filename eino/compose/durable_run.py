@@ -155,10 +155,13 @@ class DurableSession(Session):
         """Note that the run reached its end."""
         if self.journal is None:
             return
-        if self.durable.keep:
-            await self.append("end", {}, "done")
-        else:
-            await self.journal.delete()
+        try:
+            if self.durable.keep:
+                await self.append("end", {}, "done")
+            else:
+                await self.journal.delete()
+        finally:
+            self.journal.leave()
 
     async def broken_off(self, status: str) -> None:
         """Note that the run did not reach its end: what is stored stays, and the run can be called again.

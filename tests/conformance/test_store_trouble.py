@@ -164,6 +164,24 @@ async def test_a_run_waits_for_a_store_that_stays_down_and_goes_on_later(virtual
     assert paid == ["order", "order!", "order!", "order!!"]
 
 
+async def test_a_run_whose_end_could_not_be_stored_can_be_called_again(virtual_clock: VirtualClock) -> None:
+    store, paid = Shaky(), list[str]()
+
+    async def pay(order: str) -> str:
+        paid.append(order)
+        store.down = 10 * ATTEMPTS if len(paid) == 1 else 0
+        return order
+
+    graph = Graph[str, str]().add_node("pay", pay).add_edge(START, "pay").add_edge("pay", END)
+    runnable = graph.compile(checkpoint_store=store, durability="step")
+    with pytest.raises(StoreUnavailableError) as kept:  # the error, and so all that it refers to, stays alive
+        await runnable.invoke("order", checkpoint_id="r")
+    store.down = 0
+    assert await runnable.invoke("order", checkpoint_id="r") == "order"
+    assert paid == ["order", "order"]
+    assert kept.value.retryable
+
+
 async def test_a_run_of_this_process_that_is_at_work_is_not_taken() -> None:
     store = MemoryStore()
     journal = await Journal.open(store, "r")
