@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ async def send_mail(to: str, text: str) -> str:
     return f"sent to {to}: {text}"
 
 
-def reply(messages: list[Message], _: ModelOptions) -> Any:
+def reply(messages: Sequence[Message], _: ModelOptions) -> Any:
     """Play the model, which knows nothing but the conversation: the same in every process."""
     results = [each.content for each in messages if each.role == "tool"]
     if not results:

@@ -11,6 +11,7 @@ import asyncio
 
 from eino import Message, ToolCall, assistant_message, tool, tool_call
 from eino.adk import ChatModelAgent, Middleware, Runner
+from eino.components.tools import Tool
 from eino.compose.tools_node import ToolInput, ToolNext, ToolOutput
 from eino.ext.tools.repair import repair_arguments
 from eino.schema import FunctionCall
@@ -83,7 +84,7 @@ def make_model() -> ScriptedChatModel:
 
 def make_agent(model: ScriptedChatModel) -> ChatModelAgent:
     """Return the agent."""
-    tools = [get_price, add, send_receipt]
+    tools: list[Tool] = [get_price, add, send_receipt]
     return ChatModelAgent(
         name="shop",
         instruction="You sell tea and cake.",
