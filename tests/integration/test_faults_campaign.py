@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -68,8 +73,9 @@ def test_the_command_writes_a_report_and_exits_with_0(tmp_path: Path, capsys: py
 
 
 def test_a_broken_promise_is_exit_code_1_with_the_command_that_repeats_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the files of the run are kept
     store = CASES["a store that does not fence"].store
     options = ["--only", "zombie", "--points", "2", "--zombies", "6", "--seed", "1", "--out", str(tmp_path)]
 
@@ -125,3 +131,29 @@ def test_a_scenario_that_breaks_down_is_told_and_counts(
     assert [each.text for each in outcome.violations] == ["the scenario broke down: OSError: no rows today"]
     assert "no rows today" in capsys.readouterr().err
     shutil.rmtree(outcome.facts["files"])
+
+
+def test_a_campaign_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
+    """SIGTERM, as CI sends it when the time is up: workers end, and their files are removed."""
+    code = "import sys; from eino_harness.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "faults",
+        "--store",
+        "sqlite",
+        "--only",
+        "kill",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment) as campaign:
+        while not list(tmp_path.glob("eino-faults-kill-*/kill-0.jsonl")):
+            assert campaign.poll() is None
+            time.sleep(0.01)
+        campaign.terminate()
+
+    assert campaign.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 __all__ = ["add_to"]
+
+_STOPPED = 128 + signal.SIGTERM
+"""Exit code of a campaign that was stopped, as shells give it."""
+_MOST_PRINTED = 5
+"""Broken promises of one scenario that are printed; the report has all."""
 
 _DESCRIPTION = """
 Runs a graph in worker processes that are killed, stopped, raced, damaged and cut off from their store, and judges each
@@ -73,16 +81,31 @@ def run(arguments: argparse.Namespace) -> int:
     names = ("kills", "resumes", "flips", "zombies", "clocks", "points", "trial")
     sizes = Sizes(**{name: getattr(arguments, name) for name in names})
     outcomes = []
-    for outcome in run_campaign(stores, scenarios, sizes, arguments.seed):
-        outcomes.append(outcome)
-        verdict = "skipped" if outcome.skipped else f"{len(outcome.violations)} broken" if outcome.violations else "ok"
-        print(f"{outcome.scenario:<8}{outcome.store:<10}{outcome.seconds:>6.1f} s  {verdict}: {outcome_text(outcome)}")
-        for found in outcome.violations[:5]:
-            print(f"  {found.run} (seed {found.seed}): {found.text}\n    again: {found.command}")
-        sys.stdout.flush()
+    with _tidy_when_stopped():
+        for outcome in run_campaign(stores, scenarios, sizes, arguments.seed):
+            outcomes.append(outcome)
+            _print(outcome, outcome_text(outcome))
     for path in write_campaign_report(outcomes, sizes, arguments.seed, arguments.out):
         print(f"report: {path}")
     return 1 if any(outcome.violations for outcome in outcomes) else 0
+
+
+@contextmanager
+def _tidy_when_stopped() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that workers, files and schemas are removed."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_STOPPED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print(outcome: Any, text: str) -> None:
+    verdict = "skipped" if outcome.skipped else f"{len(outcome.violations)} broken" if outcome.violations else "ok"
+    print(f"{outcome.scenario:<8}{outcome.store:<10}{outcome.seconds:>6.1f} s  {verdict}: {text}")
+    for found in outcome.violations[:_MOST_PRINTED]:
+        print(f"  {found.run} (seed {found.seed}): {found.text}\n    again: {found.command}")
+    sys.stdout.flush()
 
 
 def _check(arguments: argparse.Namespace, scenarios: list[str], known: list[str], stores: Any) -> None:

@@ -106,19 +106,29 @@ def run_scenario(name: str, store: str, sizes: Sizes, seed: int) -> Outcome:
     """Run one scenario on one store. Its files are kept where it found something; the facts say where."""
     folder = Path(tempfile.mkdtemp(prefix=f"eino-faults-{name}-"))
     started = time.monotonic()
-    with site(store, folder, seed) as place:
-        try:
-            outcome = SCENARIOS[name].run(place, sizes)
-        except Exception as error:  # one scenario that breaks down must not hide what the others show
-            outcome = Outcome(name, store)
-            place.blame(outcome, sizes.trial or 0, "all", f"the scenario broke down: {type(error).__name__}: {error}")
-            traceback.print_exc()
+    try:
+        with site(store, folder, seed) as place:
+            outcome = _told(name, place, sizes)
+    except BaseException:  # stopped from outside
+        shutil.rmtree(folder)
+        raise
     outcome.seconds = time.monotonic() - started
     if outcome.violations:
         outcome.facts["files"] = str(folder)
     else:
         shutil.rmtree(folder)
     return outcome
+
+
+def _told(name: str, place: Site, sizes: Sizes) -> Outcome:
+    """Run one scenario; if it breaks down, that must not hide what the others show."""
+    try:
+        return SCENARIOS[name].run(place, sizes)
+    except Exception as error:
+        outcome = Outcome(name, place.store)
+        place.blame(outcome, sizes.trial or 0, "all", f"the scenario broke down: {type(error).__name__}: {error}")
+        traceback.print_exc()
+        return outcome
 
 
 def run_campaign(stores: Sequence[str], scenarios: Sequence[str], sizes: Sizes, seed: int) -> Iterator[Outcome]:
