@@ -14,7 +14,6 @@ Exit codes: 0 all were caught, 1 one survived, 2 the list or the command line is
 from __future__ import annotations
 
 import argparse
-import html
 import json
 import os
 import re
@@ -258,6 +257,7 @@ def write_report(results: Sequence[Result], folder: Path) -> None:
         note="Deliberate defects, planted one at a time in a copy of the tree; the tests must catch each.",
         details={"results": [asdict(result) for result in results]},
     )
+    data["commit"] = ", ".join(dict.fromkeys(result.commit for result in results))  # of what was tried
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     (folder / "latest.md").write_text(_markdown(results, data), encoding="utf-8")
@@ -285,19 +285,8 @@ def _markdown(results: Sequence[Result], data: Mapping[str, Any]) -> str:
 def _page(results: Sequence[Result], data: Mapping[str, Any]) -> str:
     from eino_harness.report.page import page_environment
 
-    head = "".join(f"<th>{cell}</th>" for cell in _HEAD)
-    body = "\n".join(
-        f'<tr class="{"ok" if row[3] in CAUGHT else "fails"}">'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-        + "</tr>"
-        for row in _rows(results)
-    )
-    template = (
-        '{% extends "base.html" %}{% block title %}eino mutation check{% endblock %}{% block body %}'
-        '<h1>Mutation check</h1>{% include "_made.html" %}<p>{{ headline }}</p>'
-        "<table><thead><tr>{{ head | safe }}</tr></thead><tbody>{{ body | safe }}</tbody></table>{% endblock %}"
-    )
-    return page_environment().from_string(template).render(data=data, headline=_headline(results), head=head, body=body)
+    template = page_environment(Path(__file__).parent).get_template("mutation_report.html")
+    return template.render(data=data, headline=_headline(results), results=results, caught=CAUGHT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from eino_harness.report import read_report
+from eino_harness.report.page import external_requests
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,7 +127,14 @@ def test_every_defect_is_judged_and_taken_out_again(
     assert "SyntaxError" in rows["no python"]["by"]
     assert [check.ok for check in report.checks] == [True, False, False]
     assert "| unseen | half is a third | maths.py | survived |" in (repository / "out" / "latest.md").read_text()
-    assert '<tr class="fails"><td>unseen</td>' in (repository / "out" / "index.html").read_text()
+    page = (repository / "out" / "index.html").read_text()
+    assert page.count('<td class="fails">') == 2
+    assert page.count('<td class="ok">caught</td>') == 1
+    assert external_requests(page) == []
+    head = subprocess.run(
+        ["git", "-C", str(repository), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
+    assert report.commit == head.stdout.strip()
 
     # Behind this, only what was not caught is tried again, and the rest of the report stays.
     change(repository, "number / 3", "-number")
