@@ -108,7 +108,8 @@ class Meter:
             return
         raise BudgetExceededError(
             f"exceeds budget: {what} after {spent.answers} answers, and agent {run.agent_name!r} would ask its model "
-            f"again (run path: {' > '.join(run.run_path)}); raise the budget, or find out what the run is busy with"
+            f"again (run path: {' > '.join(run.run_path)}); raise the budget, or find out what the run is busy with",
+            kind="node",
         )
 
     def charge(self, run: AgentRun, usage: TokenUsage | None) -> None:
@@ -120,7 +121,8 @@ class Meter:
         if usage is None:
             raise RunError(
                 f"the model of agent {run.agent_name!r} reports no token usage, so the budget of the run cannot be "
-                "kept: let the model report it, or run without budget="
+                "kept: let the model report it, or run without budget=",
+                kind="node",
             )
         self.spending.answers += 1
         self.spending.tokens += usage.total_tokens or usage.prompt_tokens + usage.completion_tokens

@@ -87,7 +87,7 @@ async def test_agents_in_tools_and_tries_that_failed_count() -> None:
 
 
 def _reject(context: RetryContext) -> RetryDecision | None:
-    said = context.output.content if context.output is not None else ""
+    said = context.message.content if context.message is not None else ""
     return RetryDecision(retry=True) if said == "bad" else None
 
 
