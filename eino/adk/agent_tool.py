@@ -118,7 +118,7 @@ class AgentTool:
             run.root.untell(error)  # a policy may answer for it; if none does, the agent that called has failed
             raise
         if outer is not None:
-            outer.lane.values.update(lane.values)
+            outer.absorb(Lane(values=lane.values))  # what it said is no part of the conversation
         return _answer(self._agent.name, lane)
 
     def _turn(self, messages: tuple[Message, ...], outer: AgentRun | None) -> AgentRun:

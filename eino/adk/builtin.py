@@ -91,7 +91,7 @@ class _Inner:
         run.loop = outer.loop
         try:
             lane = await drive(self.agent, self.input, run, (agent_segment(self.agent.name),))
-            outer.lane.absorb(lane)
+            outer.absorb(lane)
         except InterruptSignal as signal:
             self.failure = signal
         except Exception as error:

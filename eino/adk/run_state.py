@@ -237,6 +237,12 @@ class AgentRun:
             if event.message is not None:
                 event.message.close()
 
+    def absorb(self, inner: Lane) -> None:
+        """Take up a turn that has ended inside this one; it may have ended before the run was stored."""
+        if inner.values:
+            self.root.session.replay(inner)
+        self.lane.absorb(inner)
+
     def adopt(self, lane: Lane) -> None:
         """Go on with a lane that comes from a checkpoint."""
         self.lane = lane

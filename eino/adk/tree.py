@@ -158,7 +158,7 @@ def tree_graph(
         begun = given if state.hops == 0 else input_for(run, node.history_rewriter)
         place = (*root_place, *map(agent_segment, state.at))
         lane = await drive(node.agent, begun, run, place)
-        state.lane.absorb(lane)
+        outer.absorb(lane)
         state.lane.action = lane.action
         _advance(tree, state, lane, max_hops)
         return state.lane if state.is_over else None

@@ -90,7 +90,7 @@ def _joined(lanes: dict[str, Lane | None]) -> Lane:
     for lane in ended:
         if lane.action is not None and lane.action.exit:
             state.lane.action = lane.action
-        state.lane.values.update(lane.values)
+        outer.absorb(Lane(values=lane.values))
     said = [entry for lane in ended for entry in lane.entries]
     state.lane.entries.extend(sorted(said, key=lambda entry: entry.number))
     return state.lane

@@ -123,7 +123,7 @@ def _graph(agents: tuple[Agent, ...], *, rounds: int | None, is_loop: bool) -> R
         if is_loop:
             run.loop = state
         lane = await give_turn(run)
-        state.lane.absorb(lane)
+        outer.absorb(lane)
         state.run_path = path
         _advance(state, lane, len(agents), rounds)
         return state.lane if state.is_over else None
