@@ -83,6 +83,7 @@ def test_a_broken_promise_is_exit_code_1_with_the_command_that_repeats_it(
     out = capsys.readouterr().out
     assert "(seed 1): stopped at" in out
     assert f"again: eino-harness faults --store {store} --only zombie --seed 1 --trial" in out
+    assert " --zombies 6 --points 2\n" in out
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def run_scenario(name: str, store: str, sizes: Sizes, seed: int) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix=f"eino-faults-{name}-"))
     started = time.monotonic()
     try:
-        with site(store, folder, seed) as place:
+        with site(store, folder, seed, sizes.options()) as place:
             outcome = _told(name, place, sizes)
     except BaseException:  # stopped from outside
         shutil.rmtree(folder)

@@ -37,6 +37,12 @@ class Sizes:
     trial: int | None = None
     """The only trial to run, to repeat one; None for all."""
 
+    def options(self) -> str:
+        """Return what the command line must say so that trials have the same numbers again."""
+        plain = Sizes()
+        names = [name for name in ("flips", "zombies", "points") if getattr(self, name) != getattr(plain, name)]
+        return "".join(f" --{name} {getattr(self, name)}" for name in names)
+
     def trials(self, count: int) -> range:
         """Return the numbers of the trials to run."""
         return range(count) if self.trial is None else range(self.trial, self.trial + 1)
@@ -78,11 +84,12 @@ class Outcome:
 class Site:
     """One store in a folder of its own."""
 
-    def __init__(self, store: str, folder: Path, seed: int, pool: Workers) -> None:
+    def __init__(self, store: str, folder: Path, seed: int, pool: Workers, options: str = "") -> None:
         self.store = store
         self.folder = folder
         self.seed = seed
         self.pool = pool
+        self.options = options
         self.kit = kit_of(store, folder)
 
     def random(self, *names: object) -> Random:
@@ -161,9 +168,7 @@ class Site:
 
     def blame(self, outcome: Outcome, trial: int, run_id: str, text: str) -> None:
         """Note a broken promise, with the command that repeats it."""
-        command = (
-            f"eino-harness faults --store {self.store} --only {outcome.scenario} --seed {self.seed} --trial {trial}"
-        )
+        command = f"eino-harness faults --store {self.store} --only {outcome.scenario} --seed {self.seed} --trial {trial}{self.options}"
         outcome.violations.append(Violation(outcome.scenario, self.store, run_id, trial, self.seed, text, command))
 
     def check_database(self, outcome: Outcome) -> None:
@@ -182,11 +187,18 @@ class Site:
 
 
 @contextmanager
-def site(store: str, folder: Path, seed: int) -> Iterator[Site]:
-    """Have a store for the length of the block; it is destroyed behind it."""
+def site(store: str, folder: Path, seed: int, options: str = "") -> Iterator[Site]:
+    """Have a store for the length of the block; it is destroyed behind it.
+
+    Args:
+        store: Name of its kit.
+        folder: A folder for it alone.
+        seed: Of all random choices.
+        options: What a command line that repeats a trial must say besides.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with workers(folder / "errors.txt") as pool:
-        place = Site(store, folder, seed, pool)
+        place = Site(store, folder, seed, pool, options)
         try:
             yield place
         finally:
