@@ -168,7 +168,8 @@ class Site:
 
     def blame(self, outcome: Outcome, trial: int, run_id: str, text: str) -> None:
         """Note a broken promise, with the command that repeats it."""
-        command = f"eino-harness faults --store {self.store} --only {outcome.scenario} --seed {self.seed} --trial {trial}{self.options}"
+        where = f"--store {self.store} --only {outcome.scenario} --seed {self.seed} --trial {trial}"
+        command = f"eino-harness faults {where}{self.options}"
         outcome.violations.append(Violation(outcome.scenario, self.store, run_id, trial, self.seed, text, command))
 
     def check_database(self, outcome: Outcome) -> None:
