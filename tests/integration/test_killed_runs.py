@@ -1,4 +1,8 @@
-"""A process that runs a graph on a file is killed with SIGKILL in each step: the run ends as if nothing had been."""
+"""A process that runs a graph is killed with SIGKILL in each step: the run ends as if nothing had been.
+
+Nobody says that the process is gone: the next one finds out, on SQLite by a lock of the kernel, on PostgreSQL by a lock
+of the server.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 WORKER = """
@@ -15,8 +20,10 @@ import os, signal, sys
 import anyio
 from eino import END, START, Graph
 from eino.errors import UnknownRunError
+from eino.ext.stores.postgres import PostgresStore
 from eino.ext.stores.sqlite import SQLiteStore
 
+place, schema = sys.argv[3], sys.argv[4]
 folder, die_at, steps = sys.argv[1], sys.argv[2], 6
 
 def node(number):
@@ -38,11 +45,11 @@ async def main():
         graph.add_edge(before, f"n{number}")
         before = f"n{number}"
     graph.add_edge(before, END)
-    async with SQLiteStore(f"{folder}/runs.db") as store:
+    async with PostgresStore(place, schema=schema) if schema else SQLiteStore(place) as store:
         runnable = graph.compile(checkpoint_store=store, durability="step", keep=True)
         known = await store.load("r")
         given = () if known is not None and known.head else ("",)
-        print(await runnable.invoke(*given, checkpoint_id="r", take_over=True), flush=True)
+        print(await runnable.invoke(*given, checkpoint_id="r"), flush=True)
 
 anyio.run(main)
 """
@@ -50,15 +57,34 @@ anyio.run(main)
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_run_that_is_killed_in_each_step_repeats_that_step_only(tmp_path: Path) -> None:
+    place = (os.fspath(tmp_path / "runs.db"), "")
     for number in range(6):
-        assert _work(tmp_path, f"before {number}") == (-signal.SIGKILL, "")
-        assert _work(tmp_path, f"after {number}") == (-signal.SIGKILL, "")
-    assert _work(tmp_path, "never") == (0, "012345\n")
+        assert _work(tmp_path, f"before {number}", place) == (-signal.SIGKILL, "")
+        assert _work(tmp_path, f"after {number}", place) == (-signal.SIGKILL, "")
+    assert _work(tmp_path, "never", place) == (0, "012345\n")
     assert (tmp_path / "effects").read_text().split() == list("001122334455")
+    assert list(tmp_path.glob("runs.db-worker-*")) == [], "files of workers that died are removed"
 
 
-def _work(folder: Path, die_at: str) -> tuple[int, str]:
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_the_same_on_postgres(tmp_path: Path, postgres_url: str, postgres_schema: str) -> None:
+    place = (postgres_url, postgres_schema)
+    for die_at in ("before 2", "after 2", "after 4"):
+        assert _work(tmp_path, die_at, place) == (-signal.SIGKILL, "")
+        _until_the_server_knows(postgres_url, postgres_schema)
+    assert _work(tmp_path, "never", place) == (0, "012345\n")
+    assert (tmp_path / "effects").read_text().split() == list("01223445")
+
+
+def _until_the_server_knows(url: str, schema: str) -> None:
+    """Wait until the server has ended the sessions of the process that died: its locks are free then."""
+    with psycopg.connect(url, autocommit=True) as db:
+        (worker,) = db.execute(f"SELECT worker FROM {schema}.runs".encode()).fetchone() or (0,)
+        db.execute("SELECT pg_advisory_lock(%s)", (worker,))
+
+
+def _work(folder: Path, die_at: str, place: tuple[str, str]) -> tuple[int, str]:
     """Return the exit status and the output of a worker."""
-    command = [sys.executable, "-c", WORKER, os.fspath(folder), die_at]
+    command = [sys.executable, "-c", WORKER, os.fspath(folder), die_at, *place]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
     return done.returncode, done.stdout
