@@ -98,7 +98,7 @@ class World:
         return run
 
 
-def ScriptedOnce(name: str) -> Agent:
+def saying(name: str) -> Agent:
     @agent(name=name, description="Once.")
     async def run(_: AgentInput) -> AsyncIterator[AgentEvent]:
         yield message_event(assistant_message(f"{name} said"))
