@@ -94,6 +94,7 @@ def _lane_here() -> Lane:
     return require_agent_run().lane
 
 
+@register("eino.adk.LaneState")
 @dataclass(slots=True)
 class LaneState:
     """State of a graph that runs one turn of an agent; graphs with more to remember derive from it.
