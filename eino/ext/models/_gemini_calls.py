@@ -40,7 +40,7 @@ class StreamedCalls:
         """Return the part with a whole call that `part` is or completes; None if more of it must come."""
         call: JSON = part["functionCall"]
         identity = call.get("id") if isinstance(call.get("id"), str) else None
-        key = identity or (self._last if self._last in self._open else "")
+        key = identity or (self._last if self._continues(call) else f" {len(self._open)}")
         pieces = call.get("partialArgs")
         if key not in self._open and not call.get("willContinue") and not isinstance(pieces, list):
             return part
@@ -52,13 +52,20 @@ class StreamedCalls:
         self._more.pop(key, None)
         return self._open.pop(key)
 
+    def _continues(self, call: JSON) -> bool:
+        """Return whether a piece without an id goes on with the last call, and is not another one by its name."""
+        opened = self._open.get(self._last)
+        name = call.get("name")
+        return opened is not None and (not name or opened["functionCall"].get("name", name) == name)
+
     def _add(self, key: str, opened: JSON, part: JSON) -> None:
         call = part["functionCall"]
         opened |= {name: value for name, value in part.items() if name != "functionCall"}
         known = opened["functionCall"]
         known |= {name: value for name, value in call.items() if name not in ("args", "partialArgs", "willContinue")}
         known["args"] |= call.get("args") or {}
-        for piece in call.get("partialArgs") or ():
+        pieces = call.get("partialArgs")
+        for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict):
                 self._more[key] = _put(known["args"], piece, self._more.get(key))
 

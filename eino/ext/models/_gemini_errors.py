@@ -84,7 +84,8 @@ def blocked(feedback: Mapping[str, Any], place: Place) -> ContentFilterError:
 def _named(status: int, error: Mapping[str, Any], place: Place, headers: Mapping[str, str]) -> ComponentError:
     text = error.get("message")
     text = text if isinstance(text, str) else ""
-    details = [detail for detail in error.get("details") or () if isinstance(detail, dict)]
+    details = error.get("details")
+    details = [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
     reasons = [str(detail["reason"]) for detail in details if "reason" in detail]
     name = error.get("status")
     problem = Problem(

@@ -136,8 +136,9 @@ def test_how_long_to_wait(
         ({"error": None}, "no message"),
         ([], "[]"),
         ({"error": {"message": 7, "details": "x", "status": 3}}, "no message"),
+        ({"error": {"details": True}}, "no message"),
     ],
-    ids=["page", "empty", "no UTF-8", "text", "null", "list", "wrong types"],
+    ids=["page", "empty", "no UTF-8", "text", "null", "list", "wrong types", "no list"],
 )
 def test_bodies_of_any_form(payload: Any, text: str) -> None:
     """A proxy may answer in place of the service."""

@@ -314,6 +314,19 @@ def test_interleaved_calls_are_told_apart_by_their_ids() -> None:
     ]
 
 
+def test_a_whole_call_among_the_pieces_of_another_is_one_of_its_own() -> None:
+    """Its name says so, where there are no ids; fields of a wrong type count as absent."""
+    message = whole(
+        event({"functionCall": {"name": "f", "willContinue": True}}),
+        event(call("g", args={"a": 1}, partialArgs=True)),
+        event({"functionCall": {"partialArgs": [{"jsonPath": "$.x", "boolValue": True}], "willContinue": True}}),
+        event({"functionCall": {"partialArgs": 7}}),
+        END,
+    )
+
+    assert [(each.name, each.arguments) for each in message.tool_calls] == [("g", '{"a":1}'), ("f", '{"x":true}')]
+
+
 def test_a_call_without_an_end_breaks_the_answer() -> None:
     """Half a call must never run."""
     with pytest.raises(StreamBrokenError, match="in the middle of a call of 'f'"):
