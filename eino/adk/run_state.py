@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from eino._run.context import NoRunError
+from eino._run.interrupt import InterruptSignal
 from eino.adk.events import AgentAction, AgentEvent, AgentOutput, BreakLoop, MessageVariant, message_event
 from eino.adk.lanes import Lane, LogEntry, SessionValues
 from eino.callbacks import Handler
@@ -135,8 +136,8 @@ class AgentRun:
         """The innermost loop around the turn; None if there is none."""
         self.transfer_targets: tuple[tuple[str, str], ...] = ()
         """Name and description of each agent that this one may hand over to."""
-        self.failures: list[Exception] = []
-        """What failed of the agents that run beside each other in this one."""
+        self.failures: list[Exception | InterruptSignal] = []
+        """What failed or stopped of the agents that run beside each other in this one."""
         self.emit_internal_events = False
         """Whether agents inside tools of this one send their events to the reader as well."""
         self.heard: list[AgentEvent] | None = None

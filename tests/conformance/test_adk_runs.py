@@ -12,7 +12,18 @@ from typing import Any
 import anyio
 import pytest
 
-from eino import END, START, Graph, GraphInterrupt, MemoryStore, RunError, current_context, interrupt, user_message
+from eino import (
+    END,
+    START,
+    Graph,
+    GraphInterrupt,
+    MemoryStore,
+    RunError,
+    current_context,
+    handler_builder,
+    interrupt,
+    user_message,
+)
 from eino._run.context import NoRunError
 from eino.adk import (
     AgentEvent,
@@ -580,6 +591,24 @@ async def test_only_what_failed_beside_others_runs_again() -> None:
     assert other.turns == 1
 
 
+@pytest.mark.parametrize("store", [MemoryStore, lambda: None], ids=["stored", "not stored"])
+async def test_all_that_is_asked_beside_each_other_is_told_at_once(store: Any) -> None:
+    """Also where the run cannot go on; the others end their turns first."""
+    agents = [ScriptedAgent("a", [Asks("1")]), ScriptedAgent("b", ["x", Asks("2")]), ScriptedAgent("c", ["y", "z"])]
+    runner = Runner(ParallelAgent(name="p", agents=agents), checkpoint_store=store())
+
+    events = await drained(runner.query("x"))
+
+    assert sorted(await said(events)) == ["x", "y", "z"]
+    assert events[-1].agent_name == "p"
+    assert events[-1].action is not None
+    assert events[-1].action.interrupted is not None
+    assert {each.address_text for each in events[-1].action.interrupted.contexts} == {
+        "agent:p;agent:a",
+        "agent:p;agent:b",
+    }
+
+
 async def test_what_was_said_beside_each_other_is_in_the_history_in_the_order_in_which_it_was() -> None:
     """And an exit of one of them ends what is around them."""
     turn = anyio.Event()
@@ -957,3 +986,42 @@ def test_code_outside_a_run_has_no_turn() -> None:
     assert current_agent_run() is None
     with pytest.raises(NoRunError, match="no agent runs here"):
         require_agent_run()
+
+
+async def test_handlers_are_told_what_an_agent_got_and_what_it_said() -> None:
+    """At the end all events of the turn, with its last action; on resume that it goes on."""
+    heard: list[Any] = []
+    handler = handler_builder(
+        on_start=lambda info, given: heard.append(given) if info.component == "Agent" and info.name == "a" else None,
+        on_end=lambda info, output: heard.append(output) if info.component == "Agent" and info.name == "a" else None,
+    )
+    runner = Runner(
+        SequentialAgent(name="seq", agents=[ScriptedAgent("a", ["one", Asks("?"), exit_action()])]),
+        checkpoint_store=MemoryStore(),
+        callbacks=[handler],
+    )
+
+    await drained(runner.query("x", checkpoint_id="1"))
+    await drained(runner.resume("1", {"agent:seq;agent:a": "answer"}))
+
+    start, again, end = heard
+    assert (start.input.messages[0].content, start.run_path, start.resumed) == ("x", ("seq", "a"), False)
+    assert again.resumed
+    assert await said(list(end.events)) == ["answer"]
+    assert end.action == exit_action()
+
+
+async def test_a_run_may_take_only_so_long() -> None:
+    """Then it fails, and what runs is cancelled."""
+    from eino.errors import RunTimeoutError
+
+    @agent(name="endless")
+    async def endless(_: AgentInput) -> AsyncIterator[AgentEvent]:
+        await anyio.sleep_forever()
+        yield AgentEvent()
+
+    runner = Runner(endless)
+    [event] = await drained(runner.query("x", timeout_s=0.01))
+
+    assert isinstance(event.error, RunTimeoutError)
+    assert repr(runner) == "Runner('endless')"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from eino._run.frame import here
+from eino._run.interrupt import InterruptSignal
 from eino._run.session import session_of
 from eino.adk.agent import Agent, AgentInput
 from eino.adk.builtin import Builtin
@@ -68,7 +69,11 @@ def _member(agent: Agent) -> Callable[[Any], Coroutine[Any, Any, Lane | None]]:
             if session_of(here.get()) is not None:
                 raise  # such a run lets the others end, and when it is called again only what failed runs again
             outer.failures.append(error)
-            return None
+        except InterruptSignal as signal:
+            if session_of(here.get()) is not None:
+                raise  # as above
+            outer.failures.append(signal)
+        return None
 
     return turn
 
@@ -80,11 +85,20 @@ def _tell(outer: AgentRun, failed: AgentRun, error: Exception) -> None:
         outer.forward(AgentEvent(agent_name=failed.agent_name, run_path=failed.run_path, error=error))
 
 
+def _raise(failures: Sequence[Exception | InterruptSignal]) -> None:
+    """Raise the first error; if there is none, what stopped some of the agents, all of it together."""
+    for each in failures:
+        if isinstance(each, Exception):
+            raise each
+    signals = [each for each in failures if isinstance(each, InterruptSignal)]
+    if signals:
+        raise InterruptSignal.merged(signals)
+
+
 def _joined(lanes: dict[str, Lane | None]) -> Lane:
     """Return all that was said, in the order in which it was."""
     outer = require_agent_run()
-    if outer.failures:
-        raise outer.failures[0]
+    _raise(outer.failures)
     state: LaneState = here.get().state.value  # type: ignore[union-attr]  # the graph has a state
     ended = [lane for lane in lanes.values() if lane is not None]
     for lane in ended:
