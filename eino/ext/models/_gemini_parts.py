@@ -133,8 +133,12 @@ def _is_plain(kept: Sequence[JSON]) -> bool:
     return -1 not in ranks and ranks == sorted(ranks)
 
 
+def _is_plain_text(part: JSON) -> bool:
+    return part.keys() == {"text"} and isinstance(part["text"], str)
+
+
 def _rank(part: JSON) -> int:
-    if part.keys() == {"text"}:
+    if _is_plain_text(part):
         return 0
     if part.keys() - {"thoughtSignature"} == {"inlineData"}:
         return 1 if part["inlineData"] == {} else -1
@@ -148,7 +152,7 @@ def _joined(parts: Sequence[JSON]) -> list[JSON]:
     joined: list[JSON] = []
     texts: list[str] = []
     for part in [*parts, None]:
-        if part is not None and part.keys() == {"text"}:
+        if part is not None and _is_plain_text(part):
             texts.append(part["text"])
             continue
         if any(texts):

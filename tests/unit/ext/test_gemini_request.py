@@ -324,6 +324,7 @@ ANSWERS = [
     pytest.param([{"functionCall": {**CALL["functionCall"], "unheardOf": 1}}], True, id="unknown field of a call"),
     pytest.param([{"functionCall": {**CALL["functionCall"], "id": "own"}}], False, id="own id"),
     pytest.param([{"fileData": {"fileUri": "gs://x"}}], True, id="address"),
+    pytest.param([{"text": 7}, {"functionCall": [1]}], True, id="wrong types"),
 ]
 
 
