@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from eino import END, START, Graph, GraphInterrupt, MemoryStore, RunError, interrupt
-from eino.compose.journal import MAX_RECORD_BYTES, Journal
+from eino.compose.journal import MAX_RECORD_BYTES, Journal, _chained
 from eino.compose.owner import Owner, is_left_by
 from eino.compose.patience import ATTEMPTS
 from eino.compose.store import Record, RunStatus, StoredRun
@@ -249,6 +250,40 @@ async def test_a_record_of_another_version_is_told(monkeypatch: pytest.MonkeyPat
         await stopped(paying(store, paid))
     with pytest.raises(CheckpointVersionError, match="format 2, not 1"):
         await paying(store, paid).invoke(checkpoint_id="r")
+    assert [each.status for each in await store.list()] == [RunStatus.WAITING]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        pytest.param("answered", [1, ["ask"]], "a record of answers", id="answers that are none"),
+        pytest.param(
+            "answered", [1, {"ask": b"seal"}], "is not what the run went on with", id="an answer that is not there"
+        ),
+        pytest.param(
+            "interrupt", [1, {"points": [], "levels": {}, "kept": {}, "shape": "?", "input": []}], "shape", id="shape"
+        ),
+        pytest.param(
+            "interrupt",
+            [1, {"points": [], "levels": {}, "kept": {}, "shape": "[]", "input": []}],
+            "shape",
+            id="no graph",
+        ),
+        pytest.param("level", 7, "not as eino writes it", id="a number"),
+        pytest.param("level", [2, 3, 4], "not as eino writes it", id="three parts"),
+        pytest.param("level", b"\xc1", "not as eino writes it", id="no msgpack"),
+        pytest.param("answered", b"\x92\x01\xc1", "not as eino writes it", id="broken inside"),
+    ],
+)
+async def test_a_record_that_eino_would_not_write_is_told_and_stays(kind: str, body: Any, said: str) -> None:
+    store = MemoryStore()
+    data = body if isinstance(body, bytes) else msgspec.msgpack.encode(body)
+    run = await store.claim("r", "me", take_over=False, create=True)
+    mac = _chained("", "r", 1, run.epoch, kind, body=data, before=b"")
+    record = Record(1, run.epoch, kind, data, mac)
+    await store.append("r", [record], expected_head=0, epoch=run.epoch, status=RunStatus.WAITING)
+    with pytest.raises(CorruptCheckpointError, match=said):
+        await paying(store, []).invoke("order", checkpoint_id="r")
     assert [each.status for each in await store.list()] == [RunStatus.WAITING]
 
 

@@ -24,6 +24,7 @@ from eino.errors import (
     RunActiveError,
     UnknownRunError,
 )
+from eino.ext.stores._worker_files import WorkerFile
 from eino.ext.stores.postgres import PostgresStore
 from eino.ext.stores.sqlite import SQLiteStore
 
@@ -311,3 +312,59 @@ async def test_a_graph_goes_on_with_another_store_of_the_same_file(tmp_path: Pat
     async with SQLiteStore(tmp_path / "runs.db") as store:
         assert await compiled(store).invoke(checkpoint_id="r", resume={context.id: "yes"}) == "pay yes"
         assert await store.list() == []
+
+
+async def test_a_worker_that_no_store_names_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    async with SQLiteStore(path) as store, SQLiteStore(path) as other:
+        await claim(store)
+        with sqlite3.connect(path) as db:
+            db.execute("UPDATE runs SET worker = '../../etc/passwd'")
+        db.close()
+        with pytest.raises(CorruptCheckpointError, match="no name of a worker"):
+            await claim(other)
+
+
+async def test_a_worker_needs_a_file_of_its_own(tmp_path: Path) -> None:
+    async with SQLiteStore(tmp_path / ("x" * 240)) as store:  # a name that has no room for more
+        await store.list()
+        with pytest.raises(ComponentError, match="lock of this worker"):
+            await claim(store)
+
+
+def test_workers_tell_who_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = str(tmp_path / "runs.db")
+    first, second = WorkerFile(prefix), WorkerFile(prefix)
+    name = first.hold()
+    assert first.hold() == name
+    assert not second.is_gone(name)
+    names = iter([name, "0" * 16])
+    monkeypatch.setattr("secrets.token_hex", lambda count: next(names))
+    assert second.hold() == "0" * 16  # the first name is taken by one who lives
+    first.release()
+    first.release()
+    assert second.is_gone(name)
+    assert not first.is_gone("0" * 16)
+    Path(f"{prefix}-worker-{'0' * 16}").unlink()  # somebody tidied up: then nobody knows that it lives
+    assert first.is_gone("0" * 16)
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+    dropped = WorkerFile(prefix)
+    monkeypatch.undo()
+    name = dropped.hold()
+    (tmp_path / "runs.db-worker-notes.txt").touch()
+    (tmp_path / f"runs.db-worker-{'1' * 16}").touch()
+    del dropped  # as a store that nobody closed
+    assert first.is_gone(name)
+    first.hold()
+    assert not (tmp_path / f"runs.db-worker-{'1' * 16}").exists(), "files of the dead are removed"
+    assert (tmp_path / "runs.db-worker-notes.txt").exists()
+    first.release()
+
+
+async def test_a_database_in_memory_needs_no_worker() -> None:
+    async with SQLiteStore(":memory:") as store:
+        assert repr(store) == "SQLiteStore(':memory:')"
+        await claim(store)
+        with pytest.raises(RunActiveError):
+            await claim(store, owner="other")
