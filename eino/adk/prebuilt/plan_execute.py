@@ -100,7 +100,14 @@ _REPLANNER: Final = (
 )
 
 
-def plan_execute(*, planner: Agent, executor: Agent, replanner: Agent, max_iterations: int = 10) -> Agent:
+def plan_execute(
+    *,
+    planner: Agent,
+    executor: Agent,
+    replanner: Agent,
+    max_iterations: int = 10,
+    description: str = "Makes a plan, and does it step by step.",
+) -> Agent:
     """Return the agent that plans, and then executes and plans anew until there is an answer.
 
     Args:
@@ -108,6 +115,7 @@ def plan_execute(*, planner: Agent, executor: Agent, replanner: Agent, max_itera
         executor: Does the first step of the plan; see `executor_agent`.
         replanner: Makes the next plan, or answers and breaks the loop; see `replanner_agent`.
         max_iterations: Most steps that are done.
+        description: Says to other agents what the whole is good for.
 
     Raises:
         BuildError: If one is no agent, or `max_iterations` is not above 0.
@@ -115,7 +123,7 @@ def plan_execute(*, planner: Agent, executor: Agent, replanner: Agent, max_itera
     if not isinstance(max_iterations, int) or max_iterations < 1:
         raise BuildError(f"plan_execute(max_iterations={max_iterations!r}): it must be 1 or more")
     loop = LoopAgent(name="execute_replan", agents=[executor, replanner], max_iterations=max_iterations)
-    return SequentialAgent(name="plan_execute_replan", agents=[planner, loop])
+    return SequentialAgent(name="plan_execute_replan", description=description, agents=[planner, loop])
 
 
 def planner_agent(

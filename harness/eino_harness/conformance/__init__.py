@@ -16,6 +16,7 @@ from eino_harness.conformance._suite import (
     ConformanceReport,
     check_conformance,
 )
+from eino_harness.conformance.agent import AgentConformance
 from eino_harness.conformance.callback_handler import CallbackHandlerConformance
 from eino_harness.conformance.chat_model import ChatModelConformance
 from eino_harness.conformance.checkpoint_store import CheckpointStoreConformance
@@ -25,6 +26,7 @@ from eino_harness.conformance.retriever import RetrieverConformance
 from eino_harness.conformance.tool import ToolConformance
 
 __all__ = [
+    "AgentConformance",
     "CallbackHandlerConformance",
     "ChatModelConformance",
     "CheckResult",

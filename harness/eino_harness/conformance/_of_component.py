@@ -9,6 +9,7 @@ from typing import Any, Final
 from eino.callbacks import Handler
 from eino_fixtures.example_values import NoExampleError, example_of
 from eino_harness.conformance._suite import Conformance
+from eino_harness.conformance.agent import AgentConformance
 from eino_harness.conformance.callback_handler import CallbackHandlerConformance
 from eino_harness.conformance.chat_model import ChatModelConformance
 from eino_harness.conformance.embedder import EmbedderConformance
@@ -21,6 +22,7 @@ _NOT_GIVEN: Final = "needs to know more: derive a suite of your own"
 _KINDS: Final[tuple[tuple[tuple[str, ...], type[Conformance], tuple[str, ...]], ...]] = (
     (("generate", "stream"), ChatModelConformance, ("errors",)),
     (("run", "info"), ToolConformance, ()),
+    (("run", "name", "description"), AgentConformance, ("errors", "questions", "streaming")),
     (("embed",), EmbedderConformance, ("errors",)),
 )
 """Methods of a kind, its suite, and the abilities that only a suite of one's own can show."""
@@ -62,7 +64,7 @@ def suite_of(name: str, thing: Any) -> type[Conformance]:
         return type(name, (CallbackHandlerConformance,), {"make": lambda _: make(), "without": left})
     raise TypeError(
         f"{name} is {made!r:.200}, which is no component: give a suite derived from a class of "
-        "eino_harness.conformance, or a chat model, tool, embedder or callback handler"
+        "eino_harness.conformance, or a chat model, tool, agent, embedder or callback handler"
     )
 
 
