@@ -28,6 +28,7 @@ class WorkerFile:
         self._prefix = f"{path}-worker-"
         self._held = -1
         self._name = ""
+        self._pid = 0
 
     def hold(self) -> str:
         """Hold the lock, and return the name of this worker. Files of dead workers are removed.
@@ -40,7 +41,7 @@ class WorkerFile:
             name = secrets.token_hex(8)
             file = os.open(self._prefix + name, os.O_CREAT | os.O_RDWR, 0o666)
             if _is_locked(file) and Path(self._prefix + name).exists():
-                self._held, self._name = file, name
+                self._held, self._name, self._pid = file, name, os.getpid()
             else:  # another worker took it for a dead one's, before it was locked
                 os.close(file)
         return self._name
@@ -67,12 +68,14 @@ class WorkerFile:
             os.close(file)
 
     def release(self) -> None:
-        """Free the lock, and remove the file."""
-        if self._name:
+        """Free the lock, and remove the file; in a forked child they stay, for they are those of its parent."""
+        if not self._name:
+            return
+        if self._pid == os.getpid():
             with suppress(FileNotFoundError):
                 os.unlink(self._prefix + self._name)
-            os.close(self._held)
-            self._name = ""
+        os.close(self._held)
+        self._name = ""
 
     def __del__(self) -> None:
         """A store that is dropped holds nothing."""

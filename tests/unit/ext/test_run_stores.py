@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -360,6 +361,21 @@ def test_workers_tell_who_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not (tmp_path / f"runs.db-worker-{'1' * 16}").exists(), "files of the dead are removed"
     assert (tmp_path / "runs.db-worker-notes.txt").exists()
     first.release()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs platform with fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_that_drops_a_store_does_not_end_its_worker(tmp_path: Path) -> None:
+    worker, other = WorkerFile(str(tmp_path / "runs.db")), WorkerFile(str(tmp_path / "runs.db"))
+    name = worker.hold()
+    child = os.fork()
+    if not child:
+        worker.release()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not other.is_gone(name)
+    worker.release()
+    assert other.is_gone(name)
 
 
 async def test_a_database_in_memory_needs_no_worker() -> None:
