@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from eino import system_message, tool_call, tool_message, user_message
 from eino.adk import (
+    AgentTool,
+    MessageVariant,
     Runner,
     SequentialAgent,
     deterministic_transfer,
@@ -21,8 +24,9 @@ from eino.adk.chat.agent import ChatModelAgent
 from eino.adk.history import HistoryEntry, default_rewriter, entries_of, rewritten
 from eino.adk.lanes import Lane, LogEntry, SessionValues
 from eino.adk.transfer import transfer_instruction
-from eino.errors import BuildError, ToolArgumentsError
+from eino.errors import BuildError, ConcatError, ToolArgumentsError
 from eino.schema import assistant_message
+from eino.schema.message import Message
 from eino.schema.parts import ImageMedia, ImagePart, Reasoning, ReasoningPart, TextPart
 from eino_fixtures import ScriptedAgent, ScriptedChatModel
 
@@ -75,6 +79,26 @@ def test_tools_show_what_they_are() -> None:
     """By name."""
     assert repr(exit_tool()) == "<tool exit>"
     assert repr(transfer_tool()) == "<tool transfer_to_agent>"
+    assert repr(AgentTool(ScriptedAgent("helper"))) == "AgentTool('helper')"
+
+
+async def test_messages_of_events_show_what_they_are() -> None:
+    """A stream that is given up without being read is closed, and is no message any more."""
+
+    async def pieces() -> AsyncIterator[Message]:
+        yield assistant_message("piece")
+
+    whole, stream = MessageVariant(assistant_message("hi")), MessageVariant(pieces(), tool_name="t", role="tool")
+    assert repr(whole) == "MessageVariant(Message(role='assistant', content='hi'), role='assistant', tool_name='')"
+    assert repr(stream) == "MessageVariant(a stream, role='tool', tool_name='t')"
+
+    stream.close()
+    stream.close()
+
+    async with stream.stream() as reader:
+        assert [chunk async for chunk in reader] == []
+    with pytest.raises(ConcatError, match="its run ended before it was read"):
+        await stream.get()
 
 
 @pytest.mark.parametrize(
