@@ -1042,6 +1042,37 @@ async def test_a_wrapper_that_calls_the_model_twice(streaming: bool) -> None:
 
 
 @STREAMING
+async def test_a_wrapper_outside_the_event_may_change_the_answer(streaming: bool) -> None:
+    """The event is out; the message that is kept is another one, and has the id of the event."""
+
+    class Anew(Middleware):
+        async def wrap_model(self, model: ChatModel) -> ChatModel:
+            return _Anew(model)
+
+    class _Anew:
+        def __init__(self, model: ChatModel) -> None:
+            self.model = model
+
+        async def generate(self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS) -> Message:
+            answer = await self.model.generate(messages, options)
+            return assistant_message(f"<{answer.content}>", answer.tool_calls)
+
+        async def stream(
+            self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS
+        ) -> AsyncIterator[Message]:
+            yield await self.generate(messages, options)
+
+    model = ScriptedChatModel([[call("t")], "bye"])
+    agent = agent_of(model, tools=[fake_tool("t")], middlewares=[Anew(), SendsModelEvents()])
+    found = await events_of(agent, streaming=streaming)
+    assert found[0].message is not None
+    said = await found[0].message.get()
+    kept = model.calls[1].messages[1]
+    assert (said.content, kept.content) == ("", "<>")
+    assert message_id(said) == message_id(kept) is not None
+
+
+@STREAMING
 async def test_a_wrapper_may_answer_itself(streaming: bool) -> None:
     """Such as from a cache: the answer is an event with an id, and the model is not asked."""
 
@@ -1088,6 +1119,33 @@ async def test_a16_a_tool_asks_and_the_turn_goes_on(streaming: bool) -> None:
         ]
         assert (await events.answer()).content == "completed"
     assert [each.role for each in model.calls[1].messages] == ["system", "user", "assistant", "tool"]
+
+
+async def test_a16_the_history_may_be_edited_when_a_turn_goes_on() -> None:
+    """A16: the model's second call sees the changed message; other runs do not."""
+
+    @tool
+    async def tool1() -> str:
+        """Ask."""
+        return str(interrupt("what now?"))
+
+    def edit(messages: list[Message]) -> list[Message]:
+        return [*messages[:2], messages[2].replace(content="new user message"), *messages[3:]]
+
+    model = ScriptedChatModel([[call("tool1")], "completed"])
+    runner = Runner(agent_of(model, tools=[tool1], instruction="sys"), checkpoint_store=MemoryStore())
+    async with runner.query("hi", checkpoint_id="1") as events:
+        last = [event async for event in events][-1]
+    assert last.action is not None
+    assert last.action.interrupted is not None
+    targets = {last.action.interrupted.contexts[0].id: "result"}
+    options = {"helper": ChatAgentOptions(edit_history=edit)}
+    async with runner.resume("1", targets, agent_options=options) as events:
+        assert (await events.answer()).content == "completed"
+    asked = model.calls[1].messages
+    assert len(asked) == 4
+    assert asked[2].content == "new user message"
+    assert asked[2].tool_calls
 
 
 async def test_a19_two_tools_ask_at_once() -> None:

@@ -210,7 +210,7 @@ class ChatModelAgent(Builtin, Generic[T]):
         turn.stack, turn.plain = self._stack(), self._is_plain and not turn.streaming
         turn.options, turn.after_tools, turn.answers_errors = self._model_options, None, self._answers_errors
         turn.infos, turn.offered, turn.tools, turn.one_tool, turn.direct = self._kit
-        turn.values = _NOTHING
+        turn.values, turn.edit_history = _NOTHING, None
         return turn
 
     def _with_transfer(self, setup: AgentSetup, turn: Turn, targets: tuple[tuple[str, str], ...]) -> AgentSetup:
@@ -267,7 +267,7 @@ class ChatModelAgent(Builtin, Generic[T]):
     def _call_options(self, turn: Turn, options: object) -> dict[str, Any]:
         if not isinstance(options, ChatAgentOptions):
             raise BuildError(f"the options of agent {self.name!r} are ChatAgentOptions(...), got {options!r:.200}")
-        turn.after_tools = options.after_tools
+        turn.after_tools, turn.edit_history = options.after_tools, options.edit_history
         given = {"model": options.model, "tools": options.tools}
         return {"options": {node: each for node, each in given.items() if each is not None}}
 

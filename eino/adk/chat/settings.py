@@ -22,7 +22,7 @@ from eino.compose.tools_node import ToolsOptions
 from eino.errors import BuildError, FailedAttempt
 
 if TYPE_CHECKING:
-    from eino.adk.chat.turn import AfterTools, Turn
+    from eino.adk.chat.turn import AfterTools, EditHistory, Turn
     from eino.components.failover_model import ChooseFallback
 
 __all__ = ["ChatAgentOptions", "ModelFailover", "ModelRetry", "stack_of"]
@@ -68,6 +68,8 @@ class ChatAgentOptions:
     after_tools: AfterTools | None = None
     """Told of the conversation behind each round of tools, before the model is asked again. May be async; what it
     raises ends the run."""
+    edit_history: EditHistory | None = None
+    """Returns the conversation that the turn goes on with, if a stored run is resumed in the middle of it."""
 
 
 def stack_of(model: ChatModel, retry: ModelRetry | None, failover: ModelFailover | None) -> Callable[[], ChatModel]:

@@ -34,3 +34,12 @@ class ChatState(LaneState):
     """By id of a tool call, the action that its event will carry."""
     local: dict[str, Any] = field(default_factory=dict)
     """What middlewares keep for this run."""
+
+    def on_restored(self) -> None:
+        """Go on with the stored lane, and with the conversation as the call that goes on wants it."""
+        from eino.adk.chat.turn import in_turn
+
+        LaneState.on_restored(self)
+        turn = in_turn.get()
+        if turn is not None and turn.edit_history is not None:
+            self.messages = list(turn.edit_history(list(self.messages)))

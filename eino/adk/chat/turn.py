@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AfterTools",
+    "EditHistory",
     "Sink",
     "Turn",
     "chat_state",
@@ -70,6 +71,7 @@ class Turn:
         tools: Runs the tools, each result an event at once.
         one_tool: Runs the tool of a message that calls one: its event may wait for the stage, which comes next.
         answers_errors: Whether a tool that fails does not end the turn.
+        edit_history: Changes the conversation of a turn that goes on; None if nobody does.
         direct: Names and aliases of the tools whose result is the answer.
         values: What `run_value` gives where the state has nothing.
         stack: The model with its retries and stand-ins.
@@ -83,6 +85,7 @@ class Turn:
         "answers_errors",
         "call",
         "direct",
+        "edit_history",
         "hooks",
         "infos",
         "max_iterations",
@@ -118,6 +121,7 @@ class Turn:
     stack: ChatModel
     plain: bool
     after_tools: AfterTools | None
+    edit_history: EditHistory | None
     call: Call
 
     def say(self, message: Message, action: AgentAction | None = None) -> None:
@@ -146,6 +150,9 @@ class Turn:
 
 AfterTools: TypeAlias = Callable[[list[Message]], Awaitable[None] | None]
 """Told of the conversation so far; may be async. What it raises ends the run."""
+
+EditHistory: TypeAlias = Callable[[list[Message]], Sequence[Message]]
+"""Returns the conversation that a resumed turn goes on with."""
 
 Slot: TypeAlias = ContextVar[Turn | None]
 
