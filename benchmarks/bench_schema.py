@@ -71,7 +71,6 @@ def join_calls_by_hand(chunks: list[Message]) -> Message:
     return Message(role=chunks[0].role, content=content, tool_calls=tuple(calls))
 
 
-@pytest.mark.instructions(calls=20)
 @pytest.mark.workload("W7", "join 1000 text chunks", variant="text", goal_us=110, gate_ratio=12)
 def test_w7_concat_1000_text_chunks(abenchmark: AsyncBenchmark) -> None:
     """What does it cost to join a long streamed answer, with all checks?

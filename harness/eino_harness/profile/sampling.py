@@ -30,7 +30,7 @@ class Sampler:
 
     def start(self) -> None:
         """Begin."""
-        self.profiler.start(caller_frame=None)
+        self.profiler.start(target_description="graphs, one frame a node")
 
     def stop(self) -> None:
         """End; nothing if it has ended."""

@@ -22,6 +22,7 @@ from eino_harness.bench.instructions import (
     count,
     instructions_table,
     judge,
+    least,
     read_baseline,
     this_build,
     write_baseline,
@@ -89,6 +90,11 @@ def test_one_percent_more_fails(now: float, verdict: str) -> None:
 
     assert judged.verdict == verdict
     assert judged.change == pytest.approx(now / 1000 - 1)
+
+
+def test_the_lower_of_two_counts_stands() -> None:
+    """A benchmark that only one of them has keeps its count."""
+    assert least(of(a=5.0, b=2.0, c=1.0), of(a=4.0, b=3.0)).counts == {"a": 4.0, "b": 2.0, "c": 1.0}
 
 
 def test_benchmarks_come_and_go_without_failing() -> None:
