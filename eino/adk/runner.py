@@ -214,6 +214,7 @@ async def _run(
         return await graph.invoke(call[0], **call[1])
     finally:
         turn.discard()
+        root.top = None  # the run and its first turn know each other: nothing of it is to wait for the collector
         current_turn.reset(token)
 
 

@@ -57,6 +57,7 @@ class ModelNode:
             try:
                 answer = await call.answer(turn.stack, conversation, asked)
             finally:
+                del turn.call  # they know each other
                 await turn.sink.settle()  # streams have ended by now, also those of tries that failed
             if call.persisted is not None:
                 conversation = list(call.persisted)
