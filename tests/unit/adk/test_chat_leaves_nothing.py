@@ -8,15 +8,14 @@ import pytest
 
 from eino import tool_call
 from eino.adk import ChatModelAgent, Runner
-from eino_fixtures import FunctionChatModel, fake_tool
+from eino_fixtures import ScriptedChatModel, fake_tool
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["values", "streams"])
 async def test_no_cycle_of_ours_is_left(streaming: bool) -> None:
     """With a tool call, read to its end."""
-    steps = iter([[tool_call("t", {}, id="1")], "done"] * 2)
-    model = FunctionChatModel(lambda messages, options: next(steps))
-    agent = ChatModelAgent(name="a", model=model, tools=[fake_tool("t")])
+    model = ScriptedChatModel([[tool_call("t", {}, id="1")], "done"] * 2)
+    agent: ChatModelAgent[str] = ChatModelAgent(name="a", model=model, tools=[fake_tool("t")])
     runner = Runner(agent, streaming=streaming)
 
     async def run() -> None:
