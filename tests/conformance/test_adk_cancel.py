@@ -27,6 +27,7 @@ from eino.adk import (
     with_sub_agents,
 )
 from eino.adk.cancel import CancelRequest
+from eino.adk.prebuilt import executor_agent, plan_execute, planner_agent, replanner_agent
 from eino.compose.external import External
 from eino.schema import assistant_message
 from eino_fixtures import ScriptedChatModel, VirtualClock
@@ -382,6 +383,34 @@ async def test_between_the_turns_of_a_workflow_any_mode_counts(
 
     async with runner().resume("run") as events:
         assert await said(events) == ["b"]
+
+
+@pytest.mark.parametrize("mode", [AT_ONCE, AFTER_MODEL])
+async def test_p08_plan_and_execute(mode: CancelMode, virtual_clock: VirtualClock) -> None:
+    looks, store = Looks(), MemoryStore()
+
+    def runner(*works: Any, plans: Any = ()) -> Runner:
+        agents = plan_execute(
+            planner=planner_agent(ScriptedChatModel(plans)),
+            executor=executor_agent(ScriptedChatModel(works, first_delay_s=5), tools=[looks.tool]),
+            replanner=replanner_agent(ScriptedChatModel([[tool_call("respond", {"response": "all done"}, id="r")]])),
+        )
+        return Runner(agents, checkpoint_store=store)
+
+    plan = [tool_call("plan", {"steps": ["one"]}, id="p")]
+    async with runner(ASK, plans=[plan]).query("do it", checkpoint_id="run") as events:
+        await anyio.sleep(2)  # the executor's model thinks
+        handle = events.cancel(mode, recursive=True)
+        last = [event async for event in events][-1]
+    assert await handle.wait() is CancelOutcome.CANCELLED
+    assert cancelled(last).mode is mode
+    assert cancelled(last).contexts
+    assert virtual_clock.now() < (3 if mode is AT_ONCE else 6)
+
+    works = ["did one"] if mode is AFTER_MODEL else [ASK, "did one"]
+    async with runner(*works).resume("run") as events:
+        assert (await said(events))[-1] == '{"response":"all done"}'
+    assert looks.calls == 1
 
 
 async def test_agents_beside_each_other_all_stop_and_all_go_on(virtual_clock: VirtualClock) -> None:
