@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -84,3 +85,50 @@ def test_layer_contract_forbids_whatever_an_extra_brings() -> None:
 
     assert {"locust", "openai", "starlette", "vcrpy"} <= optional
     assert {name for name, brings in modules.items() if not brings & forbidden_modules()} == set()
+
+
+WITHOUT_EXTRAS = """
+import json, sys
+from importlib import import_module, machinery
+
+hidden, modules = json.load(sys.stdin)
+real = machinery.PathFinder.find_spec
+machinery.PathFinder.find_spec = lambda name, *rest: None if name.partition(".")[0] in hidden else real(name, *rest)
+told = {}
+for module in modules:
+    try:
+        import_module(module)
+        told[module] = "imported"
+    except Exception as error:
+        told[module] = f"{type(error).__name__}: {error}"
+print(json.dumps(told))
+"""
+"""Imports modules in an interpreter that does not find some libraries, and says how that went."""
+
+
+def test_every_extension_names_its_extra_where_nothing_but_the_core_is_installed() -> None:
+    """Each of them imports, or says which command brings what it needs; no other error comes through."""
+    required = required_distributions("eino")
+    homes = metadata.packages_distributions()
+    hidden = sorted(name for name, found in homes.items() if not required & {canonical(home) for home in found})
+    files = [path for path in (ROOT / "eino" / "ext").rglob("*.py") if not path.name.startswith("_")]
+    modules = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", WITHOUT_EXTRAS],
+        input=json.dumps([hidden, modules]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    told = {module: text for module, text in json.loads(run.stdout).items() if text != "imported"}
+    assert {"openai", "httpx2", "numpy"} <= set(hidden)
+    assert {module for module in told if module.startswith("eino.ext.models.")} >= {
+        f"eino.ext.models.{name}" for name in ("openai", "anthropic", "gemini", "ollama")
+    }
+    for module, text in told.items():
+        found = re.fullmatch(r"MissingExtraError: eino\.ext\..* not installed; pip install \"eino\[(\w+)\]\"", text)
+        assert found is not None, f"{module}: {text}"
+        assert found[1] in extras
