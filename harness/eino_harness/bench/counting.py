@@ -235,8 +235,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Collect `bench_*.py`; a file named on the command line is collected by pytest already."""
+    """Collect `bench_*.py`; a file named on the command line is collected by pytest already.
+
+    Files without the marker are not even imported: under valgrind that can take minutes.
+    """
     if file_path.suffix != ".py" or not file_path.name.startswith("bench_") or parent.session.isinitpath(file_path):
+        return None
+    if "mark.instructions" not in file_path.read_text(encoding="utf-8"):
         return None
     module: pytest.Module = pytest.Module.from_parent(parent, path=file_path)
     return module
