@@ -33,6 +33,8 @@ class Peer:
     script: str
     requirement: str = ""
     """What to install; empty for what this environment has."""
+    table: str = "graphs"
+    """Which of `TABLES` it belongs to."""
 
 
 PEERS = (
@@ -44,13 +46,23 @@ PEERS = (
     Peer("with_agno", "agno"),
     Peer("with_haystack", "haystack-ai"),
     Peer("with_burr", "apache-burr[tracking]"),
+    Peer("agent_by_hand", table="agents"),
+    Peer("agent_with_eino", table="agents"),
+    Peer("agent_with_langchain", "langchain", table="agents"),
+    Peer("agent_with_pydantic_ai", "pydantic-ai-slim", table="agents"),
+    Peer("agent_with_openai_agents", "openai-agents", table="agents"),
 )
-WORKLOADS = {
-    "W1": "chain of 10 nodes",
-    "W2": "1, then 8 beside each other, then a join",
-    "W3": "loop of 100 rounds",
-    "W4": "1000 chunks through 3 transforms",
+OURS = {"with_eino", "agent_with_eino"}
+TABLES = {
+    "graphs": {
+        "W1": "chain of 10 nodes",
+        "W2": "1, then 8 beside each other, then a join",
+        "W3": "loop of 100 rounds",
+        "W4": "1000 chunks through 3 transforms",
+    },
+    "agents": {"W8": "agent: 5 tool calls, then an answer"},
 }
+"""The work of each table, by id."""
 
 
 def main() -> int:
@@ -61,17 +73,17 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3, help="processes of each; default: %(default)s")
     parser.add_argument("--only", action="append", metavar="SCRIPT", help="measure these only, beside eino")
     arguments = parser.parse_args()
-    chosen = [each for each in PEERS if not arguments.only or each.script in {"with_eino", *arguments.only}]
+    chosen = [each for each in PEERS if not arguments.only or each.script in {*OURS, *arguments.only}]
     pythons = {peer: python_of(peer, arguments.environments) for peer in chosen}
     best: dict[Peer, dict[str, Any]] = {}
     for number in range(arguments.repeats):
         for peer, python in pythons.items():
             print(f"{number + 1}/{arguments.repeats} {peer.script}", file=sys.stderr)
             best[peer] = least(best.get(peer), measured(peer, python))
-    results = list(best.values())
-    table = render(results)
-    print(table)
-    write(results, table, arguments.out, arguments.repeats)
+    found = {name: [best[peer] for peer in best if peer.table == name] for name in TABLES}
+    text = "\n\n".join(render(results, TABLES[name]) for name, results in found.items())
+    print(text)
+    write(found, text, arguments.out, arguments.repeats)
     return 0
 
 
@@ -114,14 +126,19 @@ def least(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
     return {**other, "us": {key: min(us, one["us"][key]) for key, us in other["us"].items()}}
 
 
-def render(results: list[dict[str, Any]]) -> str:
+def render(results: list[dict[str, Any]], workloads: dict[str, str]) -> str:
     """Return a Markdown table: microseconds, and how many times eino's in brackets."""
-    ours = next(result for result in results if result["name"] == "eino")["us"]
+    ours = _ours(results)
     lines = [f"| workload | {' | '.join(map(_name, results))} |", "|---|" + "--:|" * len(results)]
-    for key, text in WORKLOADS.items():
+    for key, text in workloads.items():
         cells = [_cell(result["us"].get(key), ours[key]) for result in results]
         lines.append(f"| {key}: {text} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _ours(results: list[dict[str, Any]]) -> dict[str, float]:
+    """Return eino's times."""
+    return next(dict(result["us"]) for result in results if result["name"] == "eino")
 
 
 def _name(result: dict[str, Any]) -> str:
@@ -136,26 +153,32 @@ def _cell(us: float | None, ours: float) -> str:
     return f"{us:,.1f} us ({ratio:,.0f}x)" if ratio >= 10 else f"{us:,.1f} us ({ratio:.2f}x)"
 
 
-def write(results: list[dict[str, Any]], table: str, folder: Path, repeats: int) -> None:
+def write(found: dict[str, list[dict[str, Any]]], text: str, folder: Path, repeats: int) -> None:
     """Write `latest.json`, `table.md` and `index.html`."""
-    ours = next(result for result in results if result["name"] == "eino")["us"]
-    others = [result for result in results if result["name"] not in {"eino", "by hand"}]
-    lost = [f"{result['name']} {key}" for result in others for key, us in result["us"].items() if us < ours[key]]
+    lost, others, tables = [], 0, []
+    for table, results in found.items():
+        ours, workloads = _ours(results), TABLES[table]
+        frameworks = [result for result in results if result["name"] not in {"eino", "by hand"}]
+        others += len(frameworks)
+        lost += [f"{each['name']} {key}" for each in frameworks for key, us in each["us"].items() if us < ours[key]]
+        rows = [
+            (key, work, [_cell(each["us"].get(key), ours[key]) for each in results]) for key, work in workloads.items()
+        ]
+        tables.append((list(map(_name, results)), rows))
     data = report_data(
         "peers",
         "Side by side with others",
-        summary={"frameworks": str(len(others)), "faster than eino": ", ".join(lost) or "none"},
-        details={"repeats": repeats, "workloads": WORKLOADS, "results": results},
+        summary={"frameworks": str(others), "faster than eino": ", ".join(lost) or "none"},
+        details={
+            "repeats": repeats,
+            "workloads": {key: work for table in TABLES.values() for key, work in table.items()},
+            "results": [result for results in found.values() for result in results],
+        },
     )
-    rows = [(key, text, [_cell(each["us"].get(key), ours[key]) for each in results]) for key, text in WORKLOADS.items()]
-    page = (
-        page_environment(HERE)
-        .get_template("peers.html")
-        .render(data=data, names=list(map(_name, results)), rows=rows, repeats=repeats)
-    )
+    page = page_environment(HERE).get_template("peers.html").render(data=data, tables=tables, repeats=repeats)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    (folder / "table.md").write_text(table + "\n", encoding="utf-8")
+    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ WIDTH = 8
 ROUNDS = 100
 CHUNKS = 1000
 
-EXPECTED = {"W1": CHAIN, "W2": 8, "W3": ROUNDS, "W4": sum(range(3, CHUNKS + 3))}
+EXPECTED = {"W1": CHAIN, "W2": 8, "W3": ROUNDS, "W4": sum(range(3, CHUNKS + 3)), "W8": 5}
 """What each workload gives for the input 0."""
 
 _REPEATS = 9
