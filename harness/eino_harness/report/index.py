@@ -91,7 +91,7 @@ def build_index(folder: Path) -> tuple[list[Entry], list[Path]]:
         ReportError: If that file is no JUnit XML.
     """
     raw = folder / "tests" / "junit.xml"
-    if raw.is_file():
+    if raw.is_file() and _is_newer(raw, folder / "tests" / "latest.json"):
         write_test_report(read_junit(raw), folder / "tests")
     entries = find_entries(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,6 +101,11 @@ def build_index(folder: Path) -> tuple[list[Entry], list[Path]]:
     paths[1].write_text(index_markdown(entries), encoding="utf-8")
     write_junit({entry.kind: entry.report for entry in entries if entry.report is not None}, paths[2])
     return entries, paths
+
+
+def _is_newer(raw: Path, report: Path) -> bool:
+    """Tell whether `report` is still to be made of `raw`: it bears the commit and the time at which it is made."""
+    return not report.is_file() or raw.stat().st_mtime_ns > report.stat().st_mtime_ns
 
 
 def index_markdown(entries: Sequence[Entry]) -> str:

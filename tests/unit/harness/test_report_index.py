@@ -156,6 +156,21 @@ def test_the_xml_of_pytest_becomes_a_report_of_its_own(tmp_path: Path) -> None:
     assert external_requests(page) == []
 
 
+def test_the_report_of_an_old_test_run_stays_as_it_was(tmp_path: Path) -> None:
+    """A page that is built again must not give an old run a new date and commit."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "junit.xml").write_text(PYTEST_XML)
+    build_index(tmp_path)
+    latest = tmp_path / "tests" / "latest.json"
+    latest.write_text(latest.read_text().replace('"created": "20', '"created": "19'))
+
+    entries, _ = build_index(tmp_path)
+
+    report = next(entry.report for entry in entries if entry.kind == "tests")
+    assert report is not None
+    assert report.created.startswith("19")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [pytest.param("<a", "is no XML", id="damaged"), pytest.param("<html/>", "its root is <html>", id="other XML")],
