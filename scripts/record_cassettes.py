@@ -20,17 +20,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
+import httpx
 import httpx2
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from eino.components import NO_MODEL_OPTIONS, ChatModel, ModelOptions
-from eino.errors import AuthenticationError, ContentFilterError, OverloadedError, RateLimitError
+from eino.errors import (
+    AuthenticationError,
+    ContentFilterError,
+    InvalidRequestError,
+    OverloadedError,
+    RateLimitError,
+    StreamBrokenError,
+)
 from eino.ext.models.anthropic import CONTENT, RESPONSE, THOUGHT, AnthropicChatModel
 from eino.ext.models.gemini import DETAILS, PART_FIELDS, PARTS, THOUGHT_SIGNATURE, GeminiChatModel
+from eino.ext.models.ollama import OllamaChatModel
 from eino.ext.models.openai import REFUSAL, OpenAIChatModel
 from eino.schema import (
     AudioPart,
@@ -93,6 +102,7 @@ VERDICT = (
 )
 
 Client = TypeVar("Client")
+AnyModel: TypeAlias = OpenAIChatModel | AnthropicChatModel | GeminiChatModel | OllamaChatModel
 
 
 @asynccontextmanager
@@ -129,6 +139,15 @@ async def gemini_model(address: str, http_client: httpx2.AsyncClient | None = No
 
 
 @asynccontextmanager
+async def ollama_model(
+    address: str, transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[OllamaChatModel]:
+    """Give Ollama's chat model for a server at `address`."""
+    async with OllamaChatModel(model="llama3.2", base_url=address, transport=transport) as model:
+        yield model
+
+
+@asynccontextmanager
 async def openai_sdk(address: str, http_client: httpx2.AsyncClient | None = None) -> AsyncIterator[AsyncOpenAI]:
     """Give the official client of OpenAI."""
     async with AsyncOpenAI(api_key=KEY, base_url=f"{address}/v1", max_retries=0, http_client=http_client) as client:
@@ -156,24 +175,24 @@ def answered(calls: Sequence[ToolCall]) -> list[Message]:
     return [SYSTEM, QUESTION, assistant_message("", calls), *results]
 
 
-async def text(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
+async def text(model: AnyModel) -> None:
     """A question, an answer."""
     await model.generate([user_message("Say hello in French.")])
 
 
-async def stream(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
+async def stream(model: AnyModel) -> None:
     """A question, an answer in pieces, with characters of several bytes."""
     await joined(model, [user_message("Say hello in French, Japanese and Emoji.")])
 
 
-async def tools(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
+async def tools(model: AnyModel) -> None:
     """Two calls at once, their results, an answer; nothing is streamed."""
     with_tools = model.with_tools([WEATHER])
     asked = await with_tools.generate([SYSTEM, QUESTION])
     await with_tools.generate(answered(asked.tool_calls))
 
 
-async def tools_streamed(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
+async def tools_streamed(model: AnyModel) -> None:
     """Two calls at once in pieces, their results, an answer in pieces."""
     with_tools = model.with_tools([WEATHER])
     asked = await joined(with_tools, [SYSTEM, QUESTION])
@@ -217,7 +236,7 @@ class Trip(BaseModel):
     days: int
 
 
-async def structured(model: OpenAIChatModel | AnthropicChatModel | GeminiChatModel) -> None:
+async def structured(model: AnyModel) -> None:
     """A value of a type, right the second time."""
     await model.with_structured_output(Trip).invoke([user_message("Plan a weekend in Paris.")])
 
@@ -346,6 +365,39 @@ async def gemini_errors(model: GeminiChatModel) -> None:
         raise AssertionError("the server was told to refuse")
 
 
+async def ollama_thoughts(model: OllamaChatModel) -> None:
+    """Thoughts, then two calls in one line; both go back with the results."""
+    with_tools = model.with_tools([WEATHER])
+    thinking = ModelOptions(extra_fields={"think": True})
+    asked = await joined(with_tools, [SYSTEM, QUESTION], thinking)
+    results = [tool_message(FORECAST[city], "", tool_name="get_weather") for city in FORECAST]
+    await joined(with_tools, [SYSTEM, QUESTION, asked, *results], thinking)
+
+
+async def ollama_options(model: OllamaChatModel) -> None:
+    """An image, and every option that the protocol has."""
+    image = ImagePart(image=ImageMedia(base64_data="R3JlZW4=", mime_type="image/png"))
+    chosen = ModelOptions(
+        temperature=0.2,
+        top_p=0.9,
+        max_tokens=50,
+        stop=["END"],
+        response_format={"type": "json_object"},
+        extra_fields={"keep_alive": "5m", "options": {"num_ctx": 2048, "seed": 7}},
+    )
+    await model.generate([user_message(["Which colour is this? Answer in JSON.", image])], chosen)
+
+
+async def ollama_errors(model: OllamaChatModel) -> None:
+    """A model that is not there; a server that is busy; memory that runs out in the middle of an answer."""
+    for kind in (InvalidRequestError, OverloadedError, StreamBrokenError):
+        try:
+            await joined(model, [user_message("Are you there?")])
+        except kind:
+            continue
+        raise AssertionError("the server was told to refuse")
+
+
 REASONED = assistant_message(
     '{"colour": "green"}',
     reasoning_content="The picture is plain green.",
@@ -438,7 +490,47 @@ GEMINI_ERRORS: list[ProviderAnswer] = [
     RawAnswer(b'data: {"promptFeedback": {"blockReason": "SAFETY"}}\r\n\r\n', content_type="text/event-stream"),
 ]
 
+OLLAMA = "http://localhost:11434"
+OLLAMA_LINES = (
+    b'{"model": "llama3.2", "message": {"role": "assistant", "content": "I am"}, "done": false}\n'
+    b'{"error": "llama runner process has terminated: out of memory"}\n'
+)
+OLLAMA_ERRORS: list[ProviderAnswer] = [
+    ErrorAnswer(404, "model 'llama3.2' not found"),
+    ErrorAnswer(503, "server busy, please try again. maximum pending requests exceeded"),
+    RawAnswer(OLLAMA_LINES, content_type="application/x-ndjson"),
+]
+
 RECORDINGS: tuple[Recording[Any], ...] = (
+    Recording("fixtures/cassettes/ollama/native_text.yaml", ["Bonjour !"], text, ollama_model, OLLAMA),
+    Recording(
+        "fixtures/cassettes/ollama/native_stream.yaml",
+        [Answer("Bonjour ! こんにちは。 👋🏽 Ça va ?", ByToken())],
+        stream,
+        ollama_model,
+        OLLAMA,
+    ),
+    Recording(
+        "fixtures/cassettes/ollama/native_tools_thoughts_stream.yaml",
+        [
+            Answer(assistant_message("I ask.", CALLS, reasoning_content="Two cities, two calls."), ByWord()),
+            Answer(VERDICT, ByWord()),
+        ],
+        ollama_thoughts,
+        ollama_model,
+        OLLAMA,
+    ),
+    Recording("fixtures/cassettes/ollama/native_options.yaml", [REASONED], ollama_options, ollama_model, OLLAMA),
+    Recording(
+        "fixtures/cassettes/ollama/native_structured.yaml",
+        ['{"city": "Paris"}', '{"city": "Paris", "days": 2}'],
+        structured,
+        ollama_model,
+        OLLAMA,
+    ),
+    Recording(
+        "fixtures/cassettes/ollama/native_stream_errors.yaml", OLLAMA_ERRORS, ollama_errors, ollama_model, OLLAMA
+    ),
     Recording("fixtures/cassettes/gemini/generate_text.yaml", ["Bonjour !"], text, gemini_model, GEMINI),
     Recording(
         "fixtures/cassettes/gemini/stream_text.yaml",

@@ -1,17 +1,14 @@
-"""The Ollama chat model: recorded traffic in any pieces, requests, calls, broken streams."""
+"""The Ollama chat model: requests, calls, broken streams, bad answers."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 from pydantic import BaseModel
 
 from eino.components import ModelOptions
@@ -44,7 +41,6 @@ from eino.schema import (
     user_message,
 )
 
-SHARED = Path(os.environ.get("EINO_SHARED_CASSETTES") or Path(__file__).resolve().parents[4] / "shared" / "cassettes")
 END = {"message": {"content": ""}, "done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2}
 
 
@@ -86,26 +82,6 @@ def lines(*payloads: dict[str, Any]) -> bytes:
 async def whole(asked: OllamaChatModel, options: ModelOptions | None = None) -> Message:
     async with asked:
         return concat_messages([c async for c in asked.stream([user_message("hi")], options or ModelOptions())])
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no recorded traffic at {SHARED}")
-@pytest.mark.parametrize("size", [1, 7, None, 1 << 20], ids=["1", "7", "random", "whole"])
-async def test_recorded_traffic(size: int | None) -> None:
-    path = SHARED / "normalized" / "dev" / "ollama" / "native_chat_stream_ndjson_async.yaml"
-    (call,) = yaml.safe_load(path.read_text())["interactions"]
-    manifest = json.loads((SHARED / "manifest.json").read_text())
-    (entry,) = [item for item in manifest["cassettes"] if item["id"] == "ollama/native_chat_stream_ndjson_async"]
-    expected = entry["interactions"][0]["expected"]
-
-    answer = await whole(model(call["response"]["body"]["string"].encode(), size))
-
-    assert answer.content == expected["content"]["text"]
-    assert answer.tool_calls == ()
-    assert answer.response_meta is not None
-    assert answer.response_meta.finish_reason == expected["finish_reason"]
-    assert answer.response_meta.usage is not None
-    assert answer.response_meta.usage.prompt_tokens == expected["usage"]["prompt_tokens"]
-    assert answer.response_meta.usage.completion_tokens == expected["usage"]["completion_tokens"]
 
 
 async def test_calls_thinking_and_a_text_with_a_unicode_line_end() -> None:
@@ -355,6 +331,57 @@ async def test_odd_lines_are_skipped_and_odd_fields_count_as_absent() -> None:
     assert answer.response_meta is not None
     assert answer.response_meta.usage is not None
     assert answer.response_meta.usage.completion_tokens == 0
+
+
+NOISE = [
+    pytest.param({"status": "loading model"}, id="unknown kind"),
+    pytest.param({"message": {}}, id="empty message"),
+    pytest.param({"message": None, "eval_count": 99}, id="counts before the end"),
+    pytest.param({"message": {"content": "", "novelty": [1]}}, id="unknown field"),
+]
+
+
+@pytest.mark.parametrize("noise", NOISE)
+async def test_lines_that_carry_nothing_are_left_out(noise: dict[str, Any]) -> None:
+    """Wherever they stand; they neither begin an answer nor count."""
+    said = [{"message": {"content": text}} for text in ("a", "b")]
+    async with model(lines(noise, said[0], noise, said[1], noise, END, noise)) as asked:
+        chunks = [chunk async for chunk in asked.stream([user_message("hi")])]
+
+    assert [chunk.content for chunk in chunks] == ["a", "b", ""]
+    assert chunks[2].response_meta is not None
+    assert chunks[2].response_meta.usage is not None
+    assert chunks[2].response_meta.usage.completion_tokens == 2
+    with pytest.raises(StreamBrokenError, match="before a line with done"):
+        await whole(model(lines(noise)))
+
+
+async def test_the_first_end_counts() -> None:
+    """What comes behind it, such as usage told twice, is not read."""
+    again = END | {"eval_count": 50, "message": {"content": "late"}}
+
+    answer = await whole(model(lines({"message": {"content": "a"}}, END, again) + b"{broken"))
+
+    assert answer.content == "a"
+    assert answer.response_meta is not None
+    assert answer.response_meta.usage is not None
+    assert answer.response_meta.usage.completion_tokens == 2
+
+
+async def test_calls_are_whole_and_keep_their_order_whatever_index_they_tell() -> None:
+    """The protocol has no pieces of calls, so two with one index are two calls."""
+    told = [
+        {"message": {"tool_calls": [{"function": {"index": index, "name": name, "arguments": {}}}]}}
+        for index, name in ((1, "f"), (0, "g"), (0, "h"))
+    ]
+
+    answer = await whole(model(lines(*told, END)))
+
+    assert [(call.index, call.id, call.name) for call in answer.tool_calls] == [
+        (0, "", "f"),
+        (1, "", "g"),
+        (2, "", "h"),
+    ]
 
 
 async def test_an_endless_line_breaks_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
