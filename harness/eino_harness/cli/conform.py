@@ -12,8 +12,8 @@ __all__ = ["add_to"]
 
 _DESCRIPTION = """
 Checks components against the contracts of their kinds, and prints a report card with a score. Each is a suite derived
-from a class of eino_harness.conformance; or a chat model, tool, agent, embedder or callback handler, a class of one that
-needs no arguments, or a function that makes one.
+from a class of eino_harness.conformance; or a chat model, tool, agent, embedder or callback handler, a class of one
+that needs no arguments, or a function that makes one.
 """
 
 
