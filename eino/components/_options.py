@@ -23,8 +23,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     1. the component's own constructor;
     2. what a changed copy was made with (`model.with_tools(...)`);
     3. the call options of a graph run for a kind of component: `options={ChatModel: ...}`;
-    4. the call options of a graph run for one node: `options={"model": ...}`;
-    5. the `options` argument of a direct call, where there is no graph.
+    4. those for the components of one class: `options={OpenAIChatModel: ...}`;
+    5. those for one node: `options={"model": ...}`;
+    6. the `options` argument of a direct call, where there is no graph.
     """
 
     def merge(self, over: Self | None) -> Self:

@@ -359,6 +359,18 @@ def test_a_page_is_no_answer(content_type: str) -> None:
         decoded(page, content_type=content_type)
 
 
+def test_a_line_of_ten_megabytes_is_read() -> None:
+    """In the time that its bytes take, not the square of it."""
+    text = "x" * 10_000_000
+    body = delta(content="a") + delta(content=text) + STOP + DONE
+    decoder = StreamDecoder(PLACE)
+
+    pieces = [body[place : place + 65_536] for place in range(0, len(body), 65_536)]
+    chunks = [chunk for piece in pieces for chunk in decoder.feed(piece)] + list(decoder.end())
+
+    assert concat_messages(chunks).content == "a" + text
+
+
 def test_an_endless_event_breaks_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded, and what came before is kept."""
     decoder = StreamDecoder(PLACE)
