@@ -12,6 +12,7 @@ import msgspec
 
 from eino.components.model import ModelOptions
 from eino.errors import ComponentError, InvalidRequestError, StreamBrokenError
+from eino.ext.models._openai_answer import read_logprobs
 from eino.ext.models._openai_errors import Place, answer_error, unreadable
 from eino.schema import Message, ResponseMeta, concat_messages
 from eino.schema.parts import ImagePart, ReasoningPart, TextPart
@@ -270,11 +271,12 @@ def _tool_call(call: JSON, index: int | None) -> ToolCall:
 
 
 def _meta(payload: JSON) -> ResponseMeta | None:
+    logprobs = read_logprobs({"content": payload.get("logprobs")})  # entries as OpenAI's, in the line of their text
     if payload.get("done") is not True:
-        return None
+        return None if logprobs is None else ResponseMeta(logprobs=logprobs)
     prompt, completion = _count(payload, "prompt_eval_count"), _count(payload, "eval_count")
     usage = TokenUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
-    return ResponseMeta(finish_reason=_text(payload, "done_reason"), usage=usage)
+    return ResponseMeta(finish_reason=_text(payload, "done_reason"), usage=usage, logprobs=logprobs)
 
 
 def _text(fields: JSON, name: str) -> str:

@@ -32,8 +32,11 @@ from eino.schema import (
     ChatMessagePart,
     ImageMedia,
     ImagePart,
+    LogProb,
+    LogProbs,
     Message,
     ToolInfo,
+    TopLogProb,
     assistant_message,
     concat_messages,
     tool_call,
@@ -333,7 +336,42 @@ async def test_odd_lines_are_skipped_and_odd_fields_count_as_absent() -> None:
     assert answer.response_meta.usage.completion_tokens == 0
 
 
+LIKELY: dict[str, Any] = {
+    "token": "a",
+    "logprob": -0.5,
+    "bytes": [97],
+    "top_logprobs": [{"token": "b", "logprob": -1.5}],
+}
+SURE = {"token": "c", "logprob": 0}
+LOGPROBS = (
+    LogProb(token="a", logprob=-0.5, bytes=(97,), top_logprobs=(TopLogProb(token="b", logprob=-1.5),)),
+    LogProb(token="c", logprob=0.0),
+)
+
+
+async def test_log_probabilities_are_strung_together() -> None:
+    """They come in the line of their text; in a whole answer all at once."""
+    seen: list[Any] = []
+    wanted = ModelOptions(extra_fields={"logprobs": True, "top_logprobs": 1})
+    told = [{"message": {"content": "a"}, "logprobs": [LIKELY]}, {"message": {"content": "c"}, "logprobs": [SURE]}]
+
+    streamed = await whole(model(lines(*told, END), seen=seen), wanted)
+    at_once = await model(json.dumps(END | {"logprobs": [LIKELY, SURE]}).encode()).generate(
+        [user_message("hi")], wanted
+    )
+
+    assert (seen[0]["logprobs"], seen[0]["top_logprobs"]) == (True, 1)
+    for answer in (streamed, at_once):
+        assert answer.response_meta is not None
+        assert answer.response_meta.logprobs == LogProbs(content=LOGPROBS)
+        assert answer.response_meta.finish_reason == "stop"
+    with pytest.raises(StreamBrokenError) as caught:
+        await whole(model(lines(told[0])))
+    assert isinstance(caught.value.partial, Message)
+
+
 NOISE = [
+    pytest.param({"logprobs": {"a": 1}}, id="no list of log probabilities"),
     pytest.param({"status": "loading model"}, id="unknown kind"),
     pytest.param({"message": {}}, id="empty message"),
     pytest.param({"message": None, "eval_count": 99}, id="counts before the end"),
