@@ -310,6 +310,22 @@ def test_an_agent_is_checked_without_a_suite_of_its_own() -> None:
     assert asyncio.run(check_conformance(suite)).ok
 
 
+def test_runs_that_fail_beside_each_other_are_told_as_such() -> None:
+    class OnlyOne(Clerk):
+        running = 0
+
+        async def run(self, given: AgentInput) -> AsyncIterator[AgentEvent]:
+            if self.running:
+                raise ValueError("busy")
+            self.running += 1
+            await anyio.lowlevel.checkpoint()
+            yield message_event(assistant_message("hello"))
+            self.running -= 1
+
+    with pytest.raises(ConformanceError, match=r"a run beside others gave .*busy"):
+        asyncio.run(kit(OnlyOne)().test_runs_beside_each_other_do_not_mix())
+
+
 def test_a_suite_must_say_how_its_agent_fails() -> None:
     class Kit(AgentConformance):
         def make(self) -> Clerk:
