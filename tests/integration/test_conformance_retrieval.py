@@ -1,4 +1,4 @@
-"""The embedders, the cache for embeddings and the hybrid retriever pass the suites."""
+"""The embedders, the cache for embeddings and the retrievers made of others pass the suites."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from eino.ext.embeddings.ollama import OllamaEmbedder
 from eino.ext.embeddings.openai import OpenAIEmbedder
 from eino.ext.retrievers.hybrid import HybridRetriever
 from eino.ext.vectors.sqlite import SQLiteVectorStore
+from eino.flow import MultiQueryRetriever, RouterRetriever
 from eino.schema import Document
-from eino_fixtures import Embeddings, ErrorAnswer, FakeEmbedder, ProviderServer
-from eino_harness.conformance import EmbedderConformance, RetrieverConformance
+from eino_fixtures import Embeddings, ErrorAnswer, FakeEmbedder, FakeIndexer, FakeRetriever, ProviderServer
+from eino_harness.conformance import EmbedderConformance, IndexerConformance, RetrieverConformance
 
 FOXES = [Document(id=str(place), content=f"fox {'and hound ' * place}") for place in range(5)]
 
@@ -25,6 +26,10 @@ def vectors(request: Any) -> Embeddings:
 
 def refusing(request: Any) -> ErrorAnswer:
     return ErrorAnswer(401, "the key is wrong")
+
+
+RANKED = [each.with_score(1.0 - place / 10) for place, each in enumerate(FOXES)]
+AS_A_GRAPH = {"errors": "it is a graph, so a search that fails is a RunError with the path of the step"}
 
 
 @asynccontextmanager
@@ -89,3 +94,27 @@ class TestHybridRetriever(RetrieverConformance):
 
     def make_failing(self) -> Any:
         return HybridRetriever({"vectors": Down(), "keywords": Down()})
+
+
+class TestMultiQueryRetriever(RetrieverConformance):
+    without = AS_A_GRAPH
+
+    def make(self) -> Any:
+        return MultiQueryRetriever(FakeRetriever({"fox": RANKED}), rewrite=lambda query: [query, f"{query}es"])
+
+
+class TestRouterRetriever(RetrieverConformance):
+    without = AS_A_GRAPH
+
+    def make(self) -> Any:
+        return RouterRetriever({name: FakeRetriever({"fox": RANKED}) for name in ("here", "there")})
+
+
+class TestFakeIndexer(IndexerConformance):
+    without = {"errors": "the fake never fails"}  # noqa: RUF012
+
+    def make(self) -> Any:
+        return FakeIndexer()
+
+    async def contents(self, indexer: Any) -> dict[str, str]:
+        return {name: document.content for name, document in indexer.documents.items()}
