@@ -15,7 +15,7 @@ def run(tmp_path: Path, text: str, *arguments: str) -> subprocess.CompletedProce
     test = tmp_path / "test_orders.py"
     test.write_text(text, encoding="utf-8")
     command = [sys.executable, str(ROOT / "scripts" / "random_orders.py"), "--processes", "1", *arguments, str(test)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_orders_that_pass_and_fail(tmp_path: Path) -> None:
