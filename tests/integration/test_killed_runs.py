@@ -86,5 +86,5 @@ def _until_the_server_knows(url: str, schema: str) -> None:
 def _work(folder: Path, die_at: str, place: tuple[str, str]) -> tuple[int, str]:
     """Return the exit status and the output of a worker."""
     command = [sys.executable, "-c", WORKER, os.fspath(folder), die_at, *place]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
     return done.returncode, done.stdout

@@ -73,7 +73,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_the_installed_command_lists_runs(path: Path) -> None:
     command = [Path(sys.executable).with_name("eino"), "runs", "ls", path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     head, *rows = done.stdout.splitlines()
     assert head.split() == ["run", "status", "records", "idle", "owner"]
