@@ -18,14 +18,15 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import anyio
-from soak_streams import resident_bytes
 
 from eino import Message, assistant_message, tool, tool_call, tool_message, user_message
 from eino.adk import ChatModelAgent, Runner
@@ -35,6 +36,16 @@ QUESTION = [user_message("hi")]
 CALLS = [assistant_message("", [tool_call("add", {"a": 1, "b": 2}, id=str(each))]) for each in range(ROUNDS)]
 ANSWER = assistant_message("done")
 EVENTS = 2 * ROUNDS + 1
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process that is in RAM, in bytes.
+
+    Source:
+        proc(5), /proc/[pid]/statm: the second field counts resident pages.
+    """
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @tool
