@@ -27,7 +27,8 @@ def lowest_pins(project: dict) -> list[str]:
         bounds = [specifier.version for specifier in requirement.specifier if specifier.operator == ">="]
         if len(bounds) != 1:
             raise ValueError(f"{str(requirement)!r} in {PYPROJECT.name} needs one lower bound, as in 'name>=1.2'")
-        pins.add(f"{requirement.name}=={bounds[0]}")
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""  # they are pinned with it
+        pins.add(f"{requirement.name}{extras}=={bounds[0]}")
     return sorted(pins)
 
 

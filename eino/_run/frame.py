@@ -54,11 +54,10 @@ class Frame:
     """Whether this graph run is itself a node of the graph in `parent` (else it was invoked inside that node)."""
 
     # Most runs set nothing but the slots; the rest are class attributes until they are set.
-    __slots__ = ("__dict__", "graph", "node", "observer", "parent", "state")
+    __slots__ = ("__dict__", "graph", "node", "observer", "parent", "place", "state")
 
     seq: int = 0
     node_seq: int = 0
-    place: tuple[AddressSegment, ...] = ()
     attempt: int = 1
     extra: Any = None
     nth: str = ""
@@ -69,6 +68,7 @@ class Frame:
         self.observer = observer
         self.state = state
         self.node = GRAPH_LEVEL
+        self.place: tuple[AddressSegment, ...] = ()
 
     def branch_off(self, node: int) -> Frame:
         """Return a frame for a task that runs `node` beside others of the same graph run."""
@@ -77,8 +77,7 @@ class Frame:
         if self.seq:
             twin.seq = self.seq
             twin.node_seq = self.node_seq
-        if self.place:
-            twin.place = self.place
+        twin.place = self.place
         if self.attempt != 1:
             twin.attempt = self.attempt
         if self.extra is not None:

@@ -41,6 +41,8 @@ class InterruptContext:
     """Whether the run stopped here, not only below."""
     parent: InterruptContext | None = None
     """The place around it."""
+    is_static: bool = False
+    """Whether the graph itself was to stop here, at a node or from outside; `info` is its state then."""
 
     @property
     def address_text(self) -> str:
@@ -147,7 +149,10 @@ def _contexts(points: Sequence[Point], infos: Mapping[str, Any]) -> tuple[Interr
             around[outer] = InterruptContext("", outer, info, is_root_cause=False, parent=parent_of(outer))
         return around[outer]
 
-    return tuple(InterruptContext(each.id, each.address, each.info, True, parent_of(each.address)) for each in points)
+    return tuple(
+        InterruptContext(each.id, each.address, each.info, True, parent_of(each.address), each.is_static)
+        for each in points
+    )
 
 
 def new_id() -> str:

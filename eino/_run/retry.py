@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from eino._run.causes import causes
 from eino.errors import BuildError, ComponentError
 
 __all__ = ["RetryPolicy", "asked_wait_s", "backoff_s", "is_retryable"]
@@ -19,13 +20,11 @@ def is_retryable(error: BaseException) -> bool:
 
     A `RunError` of a nested graph counts as what caused it.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ComponentError):
-            return seen.retryable
-        if isinstance(seen, (TimeoutError, ConnectionError)):
+    for each in causes(error):
+        if isinstance(each, ComponentError):
+            return each.retryable
+        if isinstance(each, (TimeoutError, ConnectionError)):
             return True
-        seen = seen.__cause__
     return False
 
 
@@ -90,9 +89,8 @@ class RetryPolicy:
 
 def asked_wait_s(error: BaseException | None) -> float:
     """Return how long the error, or what caused it, asks to wait; 0.0 if neither says."""
-    while error is not None:
-        asked: Any = getattr(error, "retry_after_s", None)
+    for each in causes(error):
+        asked: Any = getattr(each, "retry_after_s", None)
         if isinstance(asked, (int, float)):
             return asked
-        error = error.__cause__
     return 0.0

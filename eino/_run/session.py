@@ -30,6 +30,8 @@ class Point:
     """What earlier calls of `interrupt` at this address got; they get it again when the node runs again."""
     pending: bool = True
     """Whether it still waits."""
+    is_static: bool = False
+    """Whether the graph itself was to stop, and no code in it did. Said anew at each stop, so it is not stored."""
 
     @property
     def text(self) -> str:

@@ -20,8 +20,8 @@ Args = TypeVarTuple("Args")
 
 _log = logging.getLogger("eino.tasks")
 
-_running: set[asyncio.Task[None]] = set()
-"""asyncio itself keeps only weak references to tasks."""
+_without_handle: set[asyncio.Task[None]] = set()
+"""Tasks whose handle was dropped before they ended. asyncio itself keeps only weak references to tasks."""
 
 
 class TaskHandle(ABC):
@@ -110,8 +110,6 @@ class _AsyncioHandle(TaskHandle):
         super().__init__()
         self._loop = loop
         self._task = loop.create_task(run, name=name, context=context)
-        _running.add(self._task)
-        self._task.add_done_callback(_running.discard)
 
     def __repr__(self) -> str:
         return f"<task {self._task.get_name()!r}>"
@@ -128,6 +126,17 @@ class _AsyncioHandle(TaskHandle):
         if not self._task.done():
             await asyncio.wait([self._task])
 
+    def __del__(self) -> None:
+        """Keep the task until it has ended. Doing so from its start would cost each one a callback."""
+        task: asyncio.Task[None] | None = getattr(self, "_task", None)
+        if task is None or task.done() or self._loop.is_closed():
+            return
+        _without_handle.add(task)
+        if asyncio._get_running_loop() is self._loop:
+            _until_done(task)
+        else:
+            self._loop.call_soon_threadsafe(_until_done, task)
+
     def _failure(self) -> BaseException | None:
         return None if self._task.cancelled() else self._task.exception()
 
@@ -136,6 +145,10 @@ class _AsyncioHandle(TaskHandle):
             self._task.cancel()
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._task.cancel)
+
+
+def _until_done(task: asyncio.Task[None]) -> None:
+    task.add_done_callback(_without_handle.discard)
 
 
 class _TrioHandle(TaskHandle):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from typing import Any
 
 from eino._run.frame import current
 from eino._run.interrupt import InterruptSignal
@@ -11,7 +12,9 @@ from eino.adk.agent import Agent, AgentInput
 from eino.adk.drive import agent_segment, drive
 from eino.adk.event_stream import EventQueue
 from eino.adk.events import AgentEvent
+from eino.adk.lanes import Lane
 from eino.adk.run_state import AgentRun, current_agent_run
+from eino.compose.runnable import Runnable
 
 __all__ = ["Builtin", "pulled"]
 
@@ -23,6 +26,8 @@ class Builtin:
     interrupt_info = ""
     tells_interrupts = False
     is_told_inside = False
+    _graph: Runnable[Any, Lane]
+    """Runs one turn; agents without it have a `_drive` of their own."""
 
     def __init__(self, name: str, description: str) -> None:
         self.name = name
@@ -32,8 +37,8 @@ class Builtin:
         """Yield the events of one turn; see `Agent`."""
         return pulled(self, input)
 
-    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
-        raise NotImplementedError
+    def _drive(self, input: AgentInput, run: AgentRun) -> Awaitable[Lane]:  # noqa: A002 - the field's word
+        return self._graph.invoke(input)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import Enum, Flag
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -84,6 +84,9 @@ class AgentCancelledError(RunCancelledError):
         return CancelMode(self.info.mode)
 
 
+_NO_SAFE_POINT: Final = CancelMode(0)
+
+
 class CancelRequest:
     """The wishes to cancel one run, joined: the stronger mode, the earlier deadline, the wider reach."""
 
@@ -95,7 +98,7 @@ class CancelRequest:
         self.recursive = False
         self.deadline_s: float | None = None
         """When to stop at once, on the clock of `eino._tasks.now`."""
-        self._safe_points = CancelMode(0)
+        self._safe_points = _NO_SAFE_POINT
         self._info: CancelInfo | None = None
 
     @property
@@ -113,7 +116,7 @@ class CancelRequest:
         self.recursive = self.recursive or recursive
         before = self._info
         if CancelMode.IMMEDIATE in mode:
-            self._safe_points = CancelMode(0)
+            self._safe_points = _NO_SAFE_POINT
             if not self.is_immediate:
                 self._info = CancelInfo(mode=CancelMode.IMMEDIATE.value, escalated=before is not None)
             self.deadline_s = None

@@ -20,6 +20,7 @@ def agent_contexts(contexts: Sequence[InterruptContext]) -> tuple[InterruptConte
             each.info,
             each.is_root_cause,
             _around(each.parent, len(visible_address(each.address)), around),
+            each.is_static,
         )
         for each in contexts
     )

@@ -8,6 +8,7 @@ from eino.adk.agent import Agent, AgentInput, checked_name
 from eino.adk.builtin import Builtin, as_driven
 from eino.adk.drive import turn
 from eino.adk.events import transfer_action
+from eino.adk.lanes import Lane
 from eino.adk.run_state import AgentRun
 from eino.adk.transfer import transfer_messages
 from eino.errors import BuildError
@@ -38,13 +39,15 @@ class _DeterministicTransfer(Builtin):
         self.interrupt_info = getattr(agent, "interrupt_info", "")
         self.tells_interrupts = getattr(agent, "tells_interrupts", False)
 
-    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
+    async def _drive(self, input: AgentInput, run: AgentRun) -> Lane:  # noqa: A002 - the field's word
         run.agent, run.transfer_targets = self._agent, ()  # it hands over by itself
-        await turn(self._agent, input, run)
+        run.lane = await turn(self._agent, input, run)
+        await run.settle()
         action = run.lane.action
         if action is not None and action.exit:
-            return
+            return run.lane
         for name in self._to:
             call, result = transfer_messages(name)
             run.send_message(call)
             run.send_message(result, action=transfer_action(name))
+        return run.lane

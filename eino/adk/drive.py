@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Protocol
 
 import msgspec
 
-from eino._run.address import AddressSegment, address_text
+from eino._run.address import Address, AddressSegment, address_text
 from eino._run.frame import Frame, here
 from eino._run.frame import current as current_frame
 from eino._run.interrupt import InterruptSignal
 from eino._run.session import address_of
+from eino.adk._here import current_turn
 from eino.adk.agent import Agent, AgentInput
 from eino.adk.events import AgentAction, AgentEvent
 from eino.adk.lanes import Lane, LaneState
-from eino.adk.run_state import AgentRun, current_turn, require_agent_run
+from eino.adk.run_state import AgentRun, require_agent_run
 from eino.callbacks import observer_of
 from eino.callbacks._around import around
 from eino.compose.graph import Graph
@@ -58,8 +59,8 @@ class BuiltinAgent(Protocol):
     is_told_inside: bool
     """Whether handlers hear of an agent inside it instead, that has the same name."""
 
-    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
-        """Run one turn. Afterwards `run.lane` holds what it said, also where it was finished before a resume."""
+    def _drive(self, input: AgentInput, run: AgentRun) -> Awaitable[Lane]:  # noqa: A002 - the field's word
+        """Return one turn, to be awaited: what it said, also where it was finished before a resume."""
         ...
 
 
@@ -78,7 +79,7 @@ async def drive(
     agent: Agent,
     input: AgentInput,  # noqa: A002 - the field's word
     run: AgentRun,
-    place: Sequence[AddressSegment],
+    place: Address,
 ) -> Lane:
     """Give `agent` its turn, and return what it said and wants. Only inside a node of a graph.
 
@@ -96,7 +97,8 @@ async def drive(
     frame_token, turn_token = current_frame.set(frame), current_turn.set(run)
     try:
         if frame.observer is None or getattr(agent, "is_told_inside", False):
-            await turn(agent, input, run)
+            run.lane = await turn(agent, input, run)
+            await run.settle()
         else:
             await _observed(agent, input, run, frame)
         return run.lane
@@ -109,18 +111,15 @@ async def drive(
         raise
     finally:
         run.discard()
+        run.chat = None  # they know each other: nothing of the turn is to wait for the collector
         current_turn.reset(turn_token)
         current_frame.reset(frame_token)
 
 
-async def turn(agent: Agent, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
-    """Run the turn itself, with everything around it in place."""
-    push = getattr(agent, "_drive", None)
-    if push is not None:
-        await push(input, run)
-    else:
-        run.lane = await _foreign().invoke(input)
-    await run.settle()
+def turn(agent: Agent, input: AgentInput, run: AgentRun) -> Awaitable[Lane]:  # noqa: A002 - the field's word
+    """Return the turn itself, to be awaited with everything around it in place; then what it sent is to be settled."""
+    push: Callable[[AgentInput, AgentRun], Awaitable[Lane]] | None = getattr(agent, "_drive", None)
+    return _foreign().invoke(input) if push is None else push(input, run)
 
 
 async def _observed(agent: Agent, input: AgentInput, run: AgentRun, frame: Frame) -> None:  # noqa: A002
@@ -129,7 +128,8 @@ async def _observed(agent: Agent, input: AgentInput, run: AgentRun, frame: Frame
     resumed = _is_resumed(frame)
     given = AgentCallbackInput(input=input, run_path=run.run_path, resumed=resumed)
     with around("Agent", name=run.agent_name, type=kind_of(agent), input=given) as span:
-        await turn(agent, input, run)
+        run.lane = await turn(agent, input, run)
+        await run.settle()
         span.end(AgentCallbackOutput(events=tuple(run.heard), action=run.lane.action))
 
 
@@ -143,11 +143,11 @@ def _is_resumed(frame: Frame) -> bool:
     return any(is_below(each, place) for each in session.levels)
 
 
-def _frame(place: Sequence[AddressSegment], run: AgentRun) -> Frame:
+def _frame(place: Address, run: AgentRun) -> Frame:
     """Return the frame of the turn: below the running node, heard by the handlers that this agent was given."""
     outer = here.get()
     frame = outer.branch_off(outer.node)
-    frame.place = (*outer.place, *place)
+    frame.place = (*outer.place, *place) if outer.place else place
     handlers = run.root.handlers.get(run.agent_name)
     if handlers:
         known = frame.observer.local if frame.observer is not None else ()
@@ -202,5 +202,5 @@ async def _forward(events: Any, run: AgentRun) -> None:
             )
         run.send(event)
         if event.error is not None:
-            run.root.told.append(event.error)
+            run.root.told = (*run.root.told, event.error)
             raise event.error

@@ -24,10 +24,11 @@ __all__ = ["EventQueue", "EventStream"]
 class EventQueue:
     """Events on their way to a reader: any number of them, so that nothing that runs ever waits for the reader."""
 
-    __slots__ = ("_events", "_parker", "ended")
+    __slots__ = ("_parker", "ended", "events")
 
     def __init__(self) -> None:
-        self._events: deque[AgentEvent] = deque()
+        self.events: deque[AgentEvent] = deque()
+        """Those that nobody has taken yet, the oldest first."""
         self._parker = Parker()
         self.ended = False
 
@@ -35,7 +36,7 @@ class EventQueue:
         """Append an event; what comes behind the end is dropped."""
         if self.ended:
             return
-        self._events.append(event)
+        self.events.append(event)
         self._parker.unpark()
 
     def end(self) -> None:
@@ -49,19 +50,27 @@ class EventQueue:
         Raises:
             StreamInUseError: If another task waits here.
         """
-        while not self._events:
+        while not self.events:
             if self.ended:
                 return None
-            if self._parker.is_parked:
-                raise StreamInUseError("two tasks read the events of one run: let one read, and hand on what it reads")
-            await self._parker.park()
-        return self._events.popleft()
+            await self.arrival()
+        return self.events.popleft()
+
+    def arrival(self) -> Awaitable[None]:
+        """Return what must be awaited at once: it sleeps until there is an event, or the end.
+
+        Raises:
+            StreamInUseError: If another task waits here.
+        """
+        if self._parker.is_parked:
+            raise StreamInUseError("two tasks read the events of one run: let one read, and hand on what it reads")
+        return self._parker.park()
 
     def clear(self) -> None:
         """Drop what nobody read, and close its streams."""
         self.end()
-        while self._events:
-            message = self._events.popleft().message
+        while self.events:
+            message = self.events.popleft().message
             if message is not None:
                 message.close()
 
@@ -81,7 +90,7 @@ class _Pump:
         self.ended = False
         self.timer: TaskHandle | None = None
         """Stops the run at once when the time for a safe point is over."""
-        self._waiting: list[Parker] = []
+        self._waiting: tuple[Parker, ...] = ()
 
     async def run(self) -> None:
         try:
@@ -98,6 +107,7 @@ class _Pump:
             if not self.root.has_told(error):
                 self.queue.put(_failed(error, self.root))
         finally:
+            self.root.over()
             if self.lane is None and self.failure is None and self.signal is None and self.is_cancelled_at_once:
                 self._cancelled(())
             self.end()
@@ -122,7 +132,7 @@ class _Pump:
         if self.timer is not None:
             self.timer.cancel()
         self.queue.end()
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, ()
         for each in waiting:
             each.unpark()
 
@@ -130,7 +140,7 @@ class _Pump:
         """Return when the run has ended."""
         while not self.ended:
             parker = Parker()
-            self._waiting.append(parker)
+            self._waiting = (*self._waiting, parker)
             await parker.park()
 
 
@@ -171,13 +181,14 @@ class EventStream:
         return self
 
     async def __anext__(self) -> AgentEvent:
-        self.start()
-        event = await self._pump.queue.get()
-        if event is not None:
-            return event
-        if self._pump.signal is not None:
-            raise self._pump.signal
-        raise StopAsyncIteration
+        if self._task is None:
+            self.start()
+        queue = self._pump.queue
+        while not queue.events:
+            if queue.ended:
+                raise self._pump.signal or StopAsyncIteration
+            await queue.arrival()
+        return queue.events.popleft()
 
     async def answer(self) -> Message:
         """Wait for the run and return its last message. Events stay where they are, and may be read before or after.
@@ -223,8 +234,9 @@ class EventStream:
             BuildError: If the mode is none, or the time is negative.
         """
         checked_mode(mode, timeout_s)
-        request, contributed = self._pump.root.cancel, not self._pump.ended
-        if request is not None and contributed:
+        root, contributed = self._pump.root, not self._pump.ended
+        if contributed:
+            root.cancel = request = root.cancel or CancelRequest(None)
             request.ask(mode, timeout_s=timeout_s, recursive=recursive)
             if request.is_immediate:
                 self._stop_at_once(request)

@@ -120,22 +120,22 @@ class MessageVariant:
         Raises:
             TypeError: If it is neither a message nor an async iterable.
         """
-        self._message: Message | None = None
         self._spare: StreamReader[Message] | None = None
         self._chunks: list[Message] | None = None
         self._error: Exception | None = None
-        self.is_streaming = False
-        """Whether it came as a stream."""
         if isinstance(message, Message):
-            self._message = message
-            role = role or message.role
-            tool_name = message.tool_name if tool_name is None else tool_name
-        elif isinstance(message, AsyncIterable):
-            self._spare = StreamReader.from_async(message)
-            self.is_streaming = True
-        else:
+            self._message: Message | None = message
+            self.is_streaming = False
+            """Whether it came as a stream."""
+            self.role: MessageRole = role or message.role or "assistant"
+            self.tool_name = message.tool_name if tool_name is None else tool_name
+            return
+        if not isinstance(message, AsyncIterable):
             raise TypeError(f"an event's message is a Message or an async iterable of chunks, got {message!r:.200}")
-        self.role: MessageRole = role or "assistant"
+        self._message = None
+        self._spare = StreamReader.from_async(message)
+        self.is_streaming = True
+        self.role = role or "assistant"
         self.tool_name = tool_name or ""
 
     @property

@@ -7,20 +7,28 @@ agents beside it; when it ends, its lane becomes part of the one around it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from eino._run.context import NoRunError
+from eino.adk._here import current_turn
 from eino.adk.events import AgentAction
 from eino.schema.codec import register
 from eino.schema.message import Message
+
+if TYPE_CHECKING:
+    from eino.adk.run_state import AgentRun
 
 __all__ = ["Lane", "LaneState", "LogEntry", "SessionValues"]
 
 
 @register("eino.adk.LogEntry")
-class LogEntry(msgspec.Struct, frozen=True):
-    """One event of an agent, as others will read it in the history."""
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
+    """One event of an agent, as others will read it in the history.
+
+    The collector does not look at them, there are many: nothing that they hold knows them.
+    """
 
     agent_name: str
     message: Message | None = None
@@ -88,10 +96,15 @@ class SessionValues:
 _GAP = 1 << 32  # more changes than happen between two records of a run's root
 
 
-def _lane_here() -> Lane:
-    from eino.adk.run_state import require_agent_run
+def _turn() -> AgentRun:
+    turn = current_turn.get()
+    if turn is None:
+        raise NoRunError("no agent runs here: a graph with the state of a turn runs inside one")
+    return turn
 
-    return require_agent_run().lane
+
+def _lane_here() -> Lane:
+    return _turn().lane
 
 
 @register("eino.adk.LaneState")
@@ -106,6 +119,4 @@ class LaneState:
 
     def on_restored(self) -> None:
         """Let the running turn go on with the stored lane."""
-        from eino.adk.run_state import require_agent_run
-
-        require_agent_run().adopt(self.lane)
+        _turn().adopt(self.lane)

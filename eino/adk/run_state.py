@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from eino._run.causes import causes
 from eino._run.context import NoRunError
 from eino._run.interrupt import InterruptSignal
+from eino.adk._here import current_turn
 from eino.adk.events import AgentAction, AgentEvent, AgentOutput, BreakLoop, MessageVariant, message_event
 from eino.adk.lanes import Lane, LogEntry, SessionValues
 from eino.callbacks import Handler
@@ -20,6 +21,7 @@ from eino.schema.message import Message, MessageRole
 if TYPE_CHECKING:
     from eino.adk.budget import Meter
     from eino.adk.cancel import CancelRequest
+    from eino.adk.chat.turn import Turn
 
 __all__ = ["AgentRun", "LoopMark", "RootRun", "Sink", "current_agent_run", "require_agent_run"]
 
@@ -59,7 +61,7 @@ class RootRun:
         self.skip_transfer_messages = skip_transfer_messages
         """Whether histories leave out the messages by which agents hand over."""
         self.cancel = cancel
-        """The wishes to stop that come from outside; None where nobody can utter any."""
+        """The wishes to stop that come from outside; None as long as there is none."""
         self.meter = meter
         """Counts what the models of the run cost; None if nobody wants to know."""
         self.top: AgentRun | None = None
@@ -68,26 +70,24 @@ class RootRun:
         """The turn that an interrupt is told in the name of."""
         self.failed: AgentRun | None = None
         """The innermost turn that failed."""
-        self.told: list[BaseException] = []
+        self.told: tuple[BaseException, ...] = ()
         """Errors that an event has told of already."""
 
     def has_told(self, error: BaseException) -> bool:
         """Whether an event has told of this error, or of what caused it, already."""
-        return any(each is told for each in _chain(error) for told in self.told)
+        return any(each is told for each in causes(error) for told in self.told)
 
     def untell(self, error: BaseException) -> None:
         """Note that the event which told of this error may have reached nobody."""
-        chain = _chain(error)
-        self.told = [told for told in self.told if not any(each is told for each in chain)]
+        chain = tuple(causes(error))
+        self.told = tuple(told for told in self.told if not any(each is told for each in chain))
         self.failed = None
 
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    chain: list[BaseException] = []
-    while error is not None:
-        chain.append(error)
-        error = error.__cause__
-    return chain
+    def over(self) -> None:
+        """Close what was sent and not read to its end. Nothing of the run is to wait for the collector."""
+        top, self.top = self.top, None  # they know each other
+        if top is not None:
+            top.discard()
 
 
 class LoopMark(Protocol):
@@ -105,8 +105,8 @@ class AgentRun:
     """
 
     __slots__ = (
-        "_pending", "agent", "agent_name", "emit_internal_events", "failures", "heard", "lane", "loop", "messages",
-        "outer", "root", "run_path", "sink", "transfer_targets",
+        "_pending", "agent", "agent_name", "chat", "emit_internal_events", "failures", "heard", "lane", "loop",
+        "messages", "outer", "root", "run_path", "sink", "transfer_targets",
     )  # fmt: skip
 
     def __init__(
@@ -132,17 +132,20 @@ class AgentRun:
         """The conversation that the run began with."""
         self.sink = sink
         self.lane = Lane()
-        self.loop: LoopMark | None = outer.loop if outer is not None else None
+        self.chat: Turn | None = None
+        """What a chat agent works with while this is its turn; None for other agents."""
+        self.loop: LoopMark | None = None if outer is None else outer.loop
         """The innermost loop around the turn; None if there is none."""
         self.transfer_targets: tuple[tuple[str, str], ...] = ()
         """Name and description of each agent that this one may hand over to."""
-        self.failures: list[Exception | InterruptSignal] = []
+        self.failures: tuple[Exception | InterruptSignal, ...] = ()
         """What failed or stopped of the agents that run beside each other in this one."""
         self.emit_internal_events = False
         """Whether agents inside tools of this one send their events to the reader as well."""
         self.heard: list[AgentEvent] | None = None
         """All events of the turn, where somebody wants to know; None where nobody does."""
-        self._pending: list[AgentEvent] = []
+        self._pending: list[AgentEvent] | None = None
+        """Events whose message still comes, and those behind them; made when there is the first."""
 
     @property
     def streaming(self) -> bool:
@@ -179,13 +182,25 @@ class AgentRun:
                 event = self._steered(event)
                 self.lane.action = event.action
             if self._pending or (variant is not None and variant.message is None):
-                self._pending.append(event)
+                self._await(event)
             else:
                 self.lane.entries.append(self._entry(event, variant))
         elif variant is not None and variant.is_streaming:
-            self._pending.append(event)  # read to its end as well, so that nothing of it is left open
+            self._await(event)  # read to its end as well, so that nothing of it is left open
         if self.heard is not None:
             self.heard.append(event)
+        self.sink(event)
+
+    def say(self, message: Message, action: AgentAction | None = None) -> None:
+        """Send an event of a whole message of the agent's own."""
+        output = AgentOutput(message=MessageVariant(message))
+        event = AgentEvent(agent_name=self.agent_name, run_path=self.run_path, output=output, action=action)
+        if action is not None or self._pending or self.heard is not None:
+            self.send(event)
+            return
+        session = self.root.session  # the same as send and _entry, for the event that nearly all events are
+        session.entries = number = session.entries + 1
+        self.lane.entries.append(LogEntry(self.agent_name, message, None, "", False, number))
         self.sink(event)
 
     def forward(self, event: AgentEvent) -> None:
@@ -230,6 +245,11 @@ class AgentRun:
                 self._pending.pop(0)
                 if event.run_path == self.run_path:
                     self.lane.entries.append(self._entry(event, event.message))
+
+    def _await(self, event: AgentEvent) -> None:
+        if self._pending is None:
+            self._pending = []
+        self._pending.append(event)
 
     def discard(self) -> None:
         """Close what was sent and not read to its end: the turn was cut short."""
@@ -284,12 +304,9 @@ def _joined(chunks: Sequence[Message]) -> Message | None:
         return None
 
 
-_current: ContextVar[AgentRun | None] = ContextVar("eino_agent_run", default=None)
-
-
 def current_agent_run() -> AgentRun | None:
     """Return the turn that the caller is part of; None outside every run of agents."""
-    return _current.get()
+    return current_turn.get()
 
 
 def require_agent_run() -> AgentRun:
@@ -298,11 +315,7 @@ def require_agent_run() -> AgentRun:
     Raises:
         NoRunError: Outside every run of agents.
     """
-    run = _current.get()
+    run = current_turn.get()
     if run is None:
         raise NoRunError("no agent runs here: call this in an agent, or in a tool or middleware of one")
     return run
-
-
-current_turn = _current
-"""For the driver, which sets it."""

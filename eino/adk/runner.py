@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypedDict, Unpack
 
 import msgspec
 
+from eino.adk._here import current_turn
 from eino.adk.agent import Agent, AgentInput
 from eino.adk.budget import Budget, Meter, Spending
 from eino.adk.cancel import CancelRequest
 from eino.adk.drive import agent_segment
 from eino.adk.event_stream import EventStream
 from eino.adk.lanes import Lane, SessionValues
-from eino.adk.run_state import AgentRun, RootRun, Sink, current_turn
+from eino.adk.run_state import AgentRun, RootRun, Sink, require_agent_run
 from eino.adk.tree import MAX_HOPS, TreeNode, TreeState, node_of, tree_graph
 from eino.callbacks import Handler
 from eino.compose.durable import Durability
@@ -45,8 +45,8 @@ class RootState(TreeState):
 
     messages: tuple[Message, ...] = ()
     streaming: bool = False
-    session: SessionValues = field(default_factory=SessionValues)
-    spending: Spending = field(default_factory=Spending)
+    session: SessionValues = field(default_factory=lambda: require_agent_run().root.session)
+    spending: Spending | None = None
     begun: bool = False
 
 
@@ -168,8 +168,8 @@ class Runner:
         return self._begin(MISSING, checkpoint_id, options, resume=dict(targets or {}))
 
     def _begin(self, given: Any, checkpoint_id: str | None, options: RunOptions, **more: Any) -> EventStream:
-        unknown = sorted(set(options) - _NAMES)
-        if unknown:
+        if not options.keys() <= _NAMES:
+            unknown = sorted(options.keys() - _NAMES)
             raise BuildError(f"unknown option {unknown[0]!r} of a run; the options are {', '.join(sorted(_NAMES))}")
         graph = self._plain
         call: dict[str, Any] = {}
@@ -187,11 +187,12 @@ class Runner:
         handlers = (*self._callbacks, *(options.get("callbacks") or ()))
         if handlers:
             call["callbacks"] = handlers
-        external = External() if checkpoint_id is not None else None
-        if external is not None:
-            call["_external"] = external
+        cancel: CancelRequest | None = None
+        if checkpoint_id is not None:
+            call["_external"] = external = External()
+            cancel = CancelRequest(external)
         root = RootRun(
-            cancel=CancelRequest(external),
+            cancel=cancel,
             meter=Meter(self._budget) if self._budget is not None else None,
             streaming=self._streaming,
             handlers=options.get("agent_callbacks"),
@@ -199,23 +200,26 @@ class Runner:
             new_values=options.get("session_values"),
             skip_transfer_messages=self._skip_transfer_messages,
         )
-        return EventStream(partial(_run, graph, self._tree, root, (given, call)), root)
+        return EventStream(_Beginning(self._tree, root, graph, given, call), root)
 
 
-async def _run(
-    graph: Runnable[Any, Lane], tree: TreeNode, root: RootRun, call: tuple[Any, Mapping[str, Any]], sink: Sink
-) -> Lane:
-    turn = AgentRun(
-        tree.agent, agent_name=tree.name, run_path=(tree.name,), root=root, outer=None, messages=(), sink=sink
-    )
-    root.top = turn
-    token = current_turn.set(turn)
-    try:
-        return await graph.invoke(call[0], **call[1])
-    finally:
-        turn.discard()
-        root.top = None  # the run and its first turn know each other: nothing of it is to wait for the collector
-        current_turn.reset(token)
+class _Beginning(msgspec.Struct):
+    """A run before its begin."""
+
+    tree: TreeNode
+    root: RootRun
+    graph: Runnable[Any, Lane]
+    given: Any
+    options: dict[str, Any]
+
+    def __call__(self, sink: Sink) -> Awaitable[Lane]:
+        """Begin in the running task, which is the run's own: its context is as well."""
+        tree, root = self.tree, self.root
+        root.top = turn = AgentRun(
+            tree.agent, agent_name=tree.name, run_path=(tree.name,), root=root, outer=None, messages=(), sink=sink
+        )
+        current_turn.set(turn)
+        return self.graph.invoke(self.given, **self.options)
 
 
 def _root_graph(tree: TreeNode, max_hops: int, **options: Any) -> Runnable[Any, Lane]:
@@ -232,7 +236,7 @@ def _enter(state: RootState, turn: AgentRun, given: RunInput | None) -> AgentInp
         state.session.win(given.values, state.lane)
         root.new_values = {}
     if root.meter is not None:
-        root.meter.spending = state.spending
+        root.meter.spending = state.spending = state.spending or root.meter.spending
     root.streaming, root.session, turn.messages = state.streaming, state.session, state.messages
     if root.new_values:
         state.session.win(dict(root.new_values), state.lane)

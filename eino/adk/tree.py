@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from eino._run.address import AddressSegment
+from eino._run.address import Address
 from eino._run.frame import here
 from eino.adk.agent import Agent, AgentInput, checked_name
 from eino.adk.cancel import stop_between
@@ -90,6 +90,8 @@ class TreeNode:
     def targets(self, position: Position) -> tuple[tuple[str, str], ...]:
         """Return name and description of those that an agent may hand over to: its children, then its parent."""
         node = self.at(position)
+        if not node.children and not position:
+            return ()
         agents = [child.agent for child in node.children.values()]
         if position and not node.disallow_transfer_to_parent:
             agents.append(self.at(position[:-1]).agent)
@@ -127,7 +129,7 @@ def tree_graph(
     tree: TreeNode,
     *,
     max_hops: int,
-    root_place: Sequence[AddressSegment] = (),
+    root_place: Address = (),
     state: type[TreeState] = TreeState,
     enter: Callable[[Any, AgentRun, Any], AgentInput] | None = None,
     **options: Any,
@@ -156,7 +158,7 @@ def tree_graph(
         run = hand_over(node.agent, outer, state.run_path)
         run.transfer_targets = tree.targets(state.at)
         begun = given if state.hops == 0 else input_for(run, node.history_rewriter)
-        place = (*root_place, *map(agent_segment, state.at))
+        place = (*root_place, *map(agent_segment, state.at)) if state.at else root_place
         lane = await drive(node.agent, begun, run, place)
         outer.absorb(lane)
         state.lane.action = lane.action

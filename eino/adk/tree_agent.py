@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from eino.adk.agent import Agent, AgentInput
+from eino.adk.agent import Agent
 from eino.adk.builtin import Builtin
 from eino.adk.history import HistoryRewriter
-from eino.adk.run_state import AgentRun
 from eino.adk.tree import MAX_HOPS, TreeNode, node_of, tree_graph
 from eino.errors import BuildError
 
@@ -31,9 +30,6 @@ class TreeAgent(Builtin):
         """Return an agent that runs all of the tree that `agent` stands for; itself if there is nothing to it."""
         node = node_of(agent)
         return agent if isinstance(agent, TreeAgent) or not node.children else cls(node)
-
-    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
-        run.lane = await self._graph.invoke(input)
 
 
 def with_sub_agents(

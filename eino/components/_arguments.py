@@ -45,6 +45,10 @@ class ByName:
             self._function, hints, descriptions=describe(self._function)[1], exclude=signature.hidden
         )
 
+    @cached_property
+    def _decode(self) -> Callable[[str], Any]:
+        return self._adapter.validator.validate_json  # type: ignore[no-any-return]  # without the adapter's own options
+
     def read(self, arguments: str) -> dict[str, Any]:
         """Return the keyword arguments that the JSON text holds, checked and converted.
 
@@ -53,7 +57,7 @@ class ByName:
         """
         if not self._signature.arguments and isinstance(arguments, str) and not arguments.strip():
             return {}  # some providers send nothing for a tool that takes nothing
-        return _validated(self._name, self._adapter.validate_json, arguments, self.schema)  # type: ignore[no-any-return]  # the adapter's functions return a dict
+        return _validated(self._name, self._decode, arguments, self.schema)  # type: ignore[no-any-return]  # the adapter's functions return a dict
 
 
 class Whole:

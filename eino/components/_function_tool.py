@@ -7,7 +7,7 @@ from contextlib import aclosing, closing
 from copy import copy
 from functools import cached_property, update_wrapper
 from inspect import isawaitable, iscoroutine
-from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast
 
 import msgspec
 
@@ -105,6 +105,8 @@ class FunctionTool(Generic[P, R]):
         """
         values = self._values(arguments)
         try:
+            if self._signature.kind is FunctionKind.COROUTINE:
+                return self._output(await cast("Callable[..., Awaitable[object]]", self._function)(**values))
             return self._output(await self._call(values))
         except (ControlSignal, EinoError):
             raise
@@ -112,7 +114,9 @@ class FunctionTool(Generic[P, R]):
             raise self._failed(error) from error
 
     def _values(self, arguments: str) -> dict[str, Any]:
-        values = {**self._reader.read(arguments), **self._options}
+        values = self._reader.read(arguments)
+        if self._options:
+            values = {**values, **self._options}
         if self._signature.context is not None:
             values[self._signature.context] = self._context()
         return values
@@ -126,9 +130,8 @@ class FunctionTool(Generic[P, R]):
             raise
 
     async def _call(self, values: Mapping[str, Any]) -> object:
+        """Return what a plain function gives."""
         function = cast("Callable[..., Any]", self._function)
-        if self._signature.kind is FunctionKind.COROUTINE:
-            return await cast("Awaitable[object]", function(**values))
         result = await in_thread(lambda: function(**values)) if self._settings.threaded else function(**values)
         if isawaitable(result):
             if iscoroutine(result):
@@ -137,10 +140,10 @@ class FunctionTool(Generic[P, R]):
         return result
 
     def _output(self, value: object) -> str | ToolResult:
-        if isinstance(value, str | ToolResult):
+        if isinstance(value, (str, ToolResult)):
             return value
         try:
-            return msgspec.json.encode(value, enc_hook=_model_data).decode()
+            return _ENCODER.encode(value).decode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ToolError(
                 f"tool {self._name!r} returned {value!r:.100}, a {type(value).__name__}, with no JSON form: {error};"
@@ -199,6 +202,9 @@ def _model_data(value: Any) -> Any:
     if hasattr(type(value), "__pydantic_validator__") and hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} is no JSON data")
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=_model_data)
 
 
 def _joined(pieces: list[str | ToolResult]) -> str | ToolResult:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Awaitable, Sequence
-from types import TracebackType
 from typing import Literal, Self, TypeAlias, TypeVar
 
+from eino.components._closing import Closing
 from eino.components.model import NO_MODEL_OPTIONS, ChatModel, ModelOptions, ToolLike
 from eino.errors import BuildError
 
@@ -24,7 +24,7 @@ of the broken one: for a consumer that hears of it and throws away what it has.
 """
 
 
-class ChatModelWrapper:
+class ChatModelWrapper(Closing):
     """A chat model made of others: it offers them the same tools, closes them, and is told to handlers as they are."""
 
     def __init__(self, models: Sequence[ChatModel]) -> None:
@@ -55,14 +55,6 @@ class ChatModelWrapper:
         twin = copy.copy(self)
         twin._bound = self._bound.merge(ModelOptions(tools=tools))
         return twin
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the wrapped models, those that can be closed."""

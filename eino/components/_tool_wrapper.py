@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from copy import copy
 from typing import Any, Final, Self
 
+from eino._run.causes import causes
 from eino.components.naming import type_name
 from eino.components.tools import Tool
 from eino.errors import BuildError, ControlSignal, RunCancelledError, ToolError
@@ -73,6 +74,7 @@ async def close(source: AsyncIterator[str | ToolResult]) -> None:
 def cause_of_failure(error: Exception) -> BaseException:
     """Return what made a tool fail; a `ToolError` that marks nothing only says that one did."""
     found: BaseException = error
-    while isinstance(found, ToolError) and not found.retryable and found.__cause__ is not None:
-        found = found.__cause__
+    for found in causes(error):
+        if not isinstance(found, ToolError) or found.retryable:
+            break
     return found

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import UNSET
 
+from eino._run.causes import causes
 from eino._tasks import now
 from eino.components._model_wrapper import ChatModelWrapper, Streaming, check_streaming, resolved, show_model
 from eino.components.model import NO_MODEL_OPTIONS, ChatModel, ModelOptions
@@ -53,11 +54,9 @@ class FailoverContext:
     @property
     def last_message(self) -> Message | None:
         """What had arrived when the last call broke off."""
-        error: BaseException | None = self.last_error
-        while error is not None:
+        for error in causes(self.last_error):
             if isinstance(error, StreamBrokenError):
                 return error.partial if isinstance(error.partial, Message) else None
-            error = error.__cause__
         return None
 
 

@@ -14,8 +14,8 @@ from eino._run.interrupt import InterruptSignal
 from eino._run.session import address_of, session_of
 from eino._tasks import is_cancellation, shielded
 from eino._tasks.group import task_group
-from eino.compose._tool_endpoint import HandlerFailure, UnknownTool, run_tool
-from eino.compose._tool_input import ToolInput, ToolNext, awaited
+from eino.compose._tool_endpoint import HandlerFailure, UnknownTool, Way, run_tool
+from eino.compose._tool_input import ToolInput, awaited
 from eino.compose._tool_messages import PieceWriter, joined, result_message
 from eino.compose._tool_policy import SIGNALS, ToolErrorPolicy, call_failure
 from eino.schema import concat
@@ -54,7 +54,7 @@ _SEGMENT = "tool"
 class Caller:
     """Makes tool calls: how, and what becomes of those that fail."""
 
-    way: ToolNext
+    way: Way
     """The middlewares and the tool."""
     policy: ToolErrorPolicy | None
     sequential: bool
@@ -67,7 +67,7 @@ class Caller:
         """
         frame = current.get()
         if len(calls) == 1:
-            return unless_failed([await self._outcome(calls[0], frame)])
+            return [await self._result(calls[0], frame)]
         if self.sequential:
             return unless_failed([await self._outcome(call, frame) for call in calls])
         return unless_failed(await self._beside(calls, frame))
@@ -94,19 +94,34 @@ class Caller:
 
     async def _outcome(self, call: ToolInput, outer: Frame | None) -> Outcome:
         """Return what a call came to; only what ends the task itself is raised."""
-        frame = _frame_of(call, outer)
-        kept = kept_result(frame)
-        if kept is not None:
-            return kept
-        token = current.set(frame)
         try:
-            message = await self._message(call)
-            await keep_result(frame, message)
-            return message
+            return await self._result(call, outer)
         except BaseException as error:
             if _ends_the_task(error):
                 raise
             return error
+
+    async def _result(self, call: ToolInput, outer: Frame | None) -> Message:
+        frame = _frame_of(call, outer)
+        stores = session_of(frame) is not None
+        kept = kept_result(frame) if stores else None
+        if kept is not None:
+            return kept
+        token = current.set(frame)
+        try:
+            try:
+                result = await self._way_of(call)(call)
+                if isinstance(result, StreamReader):
+                    async with result:
+                        result = joined(call, [piece async for piece in result])
+                message = result_message(call, result)
+            except HandlerFailure as failure:
+                raise failure.error from failure.error.__cause__
+            except Exception as error:
+                message = await self._answer(call, error, partial(result_message, call), on_stream=False)
+            if stores:
+                await keep_result(frame, message)
+            return message
         finally:
             current.reset(token)
 
@@ -147,19 +162,6 @@ class Caller:
                 finally:
                     current.reset(token)
 
-    async def _message(self, call: ToolInput) -> Message:
-        write = partial(result_message, call)
-        try:
-            result = await self._way_of(call)(call)
-            if isinstance(result, StreamReader):
-                async with result:
-                    result = joined(call, [piece async for piece in result])
-            return write(result)
-        except HandlerFailure as failure:
-            raise failure.error from failure.error.__cause__
-        except Exception as error:
-            return await self._answer(call, error, write, on_stream=False)
-
     async def _pieces(self, call: ToolInput) -> AsyncGenerator[Message, None]:
         writer = PieceWriter(call)
         failed: Exception | None = None
@@ -180,7 +182,7 @@ class Caller:
         elif not writer.wrote:
             yield writer.write("")
 
-    def _way_of(self, call: ToolInput) -> ToolNext:
+    def _way_of(self, call: ToolInput) -> Way:
         return run_tool if isinstance(call.tool, UnknownTool) else self.way
 
     async def _answer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from eino._run.frame import Frame, current
@@ -18,7 +18,7 @@ from eino.schema.stream import StreamReader
 from eino.schema.tool import ToolInfo
 from eino.schema.tool_result import ToolResult
 
-__all__ = ["HandlerFailure", "UnknownTool", "behind", "run_tool"]
+__all__ = ["HandlerFailure", "UnknownTool", "Way", "behind", "run_tool"]
 
 
 class HandlerFailure(BaseException):
@@ -43,7 +43,11 @@ class UnknownTool:
         return await awaited(self._answer(self.info.name, arguments))  # type: ignore[no-any-return]  # checked behind
 
 
-def behind(middlewares: Sequence[ToolMiddleware]) -> ToolNext:
+Way = Callable[[ToolInput], Awaitable[ToolOutput]]
+"""From a call to its result."""
+
+
+def behind(middlewares: Sequence[ToolMiddleware]) -> Way:
     """Return the way through `middlewares`, the first outermost, to the tool.
 
     Raises:
@@ -51,7 +55,9 @@ def behind(middlewares: Sequence[ToolMiddleware]) -> ToolNext:
     """
     if not isinstance(middlewares, Sequence):
         raise BuildError(f"middlewares={middlewares!r}: give a list of them")
-    way: ToolNext = run_tool
+    if not middlewares:
+        return run_tool
+    way: ToolNext = _run_tool
     for middleware in reversed(middlewares):
         way = _through(middleware, way)
     return way
@@ -74,14 +80,21 @@ def _is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - looks at the method, not whether there is one
 
 
-async def run_tool(call: ToolInput) -> ToolOutput:
-    """Run the tool, and tell the handlers of the run."""
+def run_tool(call: ToolInput) -> Awaitable[ToolOutput]:
+    """Return the run of the tool, to be awaited at once; it tells the handlers of the run."""
     frame = current.get()
     observer: Observer | None = frame.observer if frame is not None else observer_of(None)
     if observer is None or getattr(call.tool, "self_instrumented", False):
-        return await _run(call)
-    if frame is None:
-        return await _watched(call, observer, 0, None)
+        return _run(call)
+    return _watched(call, observer, 0, None) if frame is None else _watched_in(frame, call, observer)
+
+
+async def _run_tool(call: ToolInput) -> ToolOutput:
+    """Do as `run_tool`. A middleware may do with this what it may with any coroutine function."""
+    return await run_tool(call)
+
+
+async def _watched_in(frame: Frame, call: ToolInput, observer: Observer) -> ToolOutput:
     outer_seq = frame.node_seq
     try:
         result = await _watched(call, observer, outer_seq or frame.seq, frame)
@@ -133,23 +146,23 @@ def _told(tell: Any, *payload: Any) -> Any:
         raise HandlerFailure(error) from error
 
 
-async def _run(call: ToolInput) -> ToolOutput:
+def _run(call: ToolInput) -> Awaitable[ToolOutput]:
     profiler = instrument.active
-    if profiler is None:
-        return await _run_bare(call)
-    result: ToolOutput = await profiler.tool(call.name, lambda: _run_bare(call))
-    return result
+    return _run_bare(call) if profiler is None else profiler.tool(call.name, lambda: _run_bare(call))
 
 
-async def _run_bare(call: ToolInput) -> ToolOutput:
+def _run_bare(call: ToolInput) -> Awaitable[ToolOutput]:
     tool: Any = call.tool
     if call.streaming and callable(getattr(tool, "stream", None)):
-        return StreamReader.from_async(await _opened(_pieces(call)))
-    running = tool.run(call.arguments)
+        return _streaming(call)
+    running: Awaitable[ToolOutput] = tool.run(call.arguments)
     if not hasattr(type(running), "__await__"):
         raise ToolError(f"`run` of tool {call.name!r} returned {running!r:.100} at once: make it `async def`")
-    result: ToolOutput = await running
-    return result
+    return running
+
+
+async def _streaming(call: ToolInput) -> ToolOutput:
+    return StreamReader.from_async(await _opened(_pieces(call)))
 
 
 _READY: Final[Any] = object()

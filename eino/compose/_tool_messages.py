@@ -35,7 +35,8 @@ def calls_in(message: object) -> Sequence[ToolCall]:
             f"no tool call found in input message {message.content!r:.200}: branch on `message.tool_calls` in front "
             "of the tools node"
         )
-    _refuse_twins(calls)
+    if len(calls) > 1:
+        _refuse_twins(calls)
     return calls
 
 

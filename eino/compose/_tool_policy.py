@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Literal, TypeAlias
 
 from eino._run.retry import is_retryable
+from eino.components._tool_wrapper import cause_of_failure
 from eino.compose._tool_input import ToolInput
 from eino.compose.failures import error_text
 from eino.errors import BuildError, ControlSignal, RunCancelledError, RunError, ToolError
@@ -57,13 +58,6 @@ def call_failure(call: ToolInput, error: Exception, *, on_stream: bool) -> ToolE
             error.message = f"{doing}: {error.message}"
         return error
     failure = ToolError(f"{doing}: {error_text(error)}")
-    failure.retryable = _is_retryable(error)
+    failure.retryable = is_retryable(cause_of_failure(error))
     failure.__cause__ = error
     return failure
-
-
-def _is_retryable(error: BaseException) -> bool:
-    """Return whether what made the tool fail may go better later; a `ToolError` only says that a tool did."""
-    while isinstance(error, ToolError) and not error.retryable and error.__cause__ is not None:
-        error = error.__cause__
-    return is_retryable(error)

@@ -36,7 +36,7 @@ from eino.compose.stage import Async, Call, Stage, compile_stage
 from eino.compose.table import CallTable
 from eino.errors import RunError, RunTimeoutError
 
-__all__ = ["Execution"]
+__all__ = ["Execution", "finish", "new_state"]
 
 Engine = Callable[[Run, Any], Awaitable[Any]]
 
@@ -59,8 +59,8 @@ class Execution:
             self.__dict__.pop(made, None)
         if profiler is not None:
             self.run = profiler.run(plan, self.run)  # type: ignore[assignment,method-assign]  # this plan's
-        self.is_simple = plan.state is None and plan.durable is None and profiler is None
-        """Whether a run needs nothing but the engine when the call asks for nothing."""
+        self.is_simple = plan.durable is None and profiler is None
+        """Whether a run needs little but the engine when nobody listens and the call asks for nothing."""
         self.plain = self._table(plan.stages, _plain, on_stream=False)
 
     @cached_property
@@ -105,8 +105,9 @@ class Execution:
             session = session_of(outer)  # type: ignore[assignment]  # the runner makes no others
             if session is None and (plan.durable is not None or (options and not CALL_OPTIONS.isdisjoint(options))):
                 return await run_root(self.run, plan, value, mode, options=options, node_name=node_name)
-        observer = observer_of(outer.observer if outer is not None else None, options.get("callbacks") or ())
-        level = outer.state if outer is not None else None
+        observer, level = (None, None) if outer is None else (outer.observer, outer.state)
+        if options or outer is None:  # else who hears the run around this one hears this one
+            observer = observer_of(observer, options.get("callbacks") or ())
         frame = (Frame if node_name is None else NodeFrame)(plan, outer, observer, level)
         token = current.set(frame)
         info: RunInfo | None = None
@@ -120,7 +121,7 @@ class Execution:
             if mode.on_stream:
                 keep(value)
             if plan.state is not None:
-                frame.state = StateLevel(_new_state(plan.state, frame), level)
+                frame.state = StateLevel(new_state(plan.state, frame), level)
                 if begun is not None:
                     begun.restore_state(frame.state)
             if observer is not None:
@@ -131,7 +132,8 @@ class Execution:
             deadline_s = None if settings.timeout_s is None else now() + settings.timeout_s
             if plan.input_check is not None and (begun is None or begun.restored is None):
                 value = converted(value, plan.input_check) if mode.on_stream else plan.input_check(value)
-            result = await self._within(settings, frame, value, mode, begun)
+            running = self._start(settings, frame, value, mode, begun)
+            result = await (running if settings.timeout_s is None else _in_time(running, settings.timeout_s, frame))
             frame.node = GRAPH_LEVEL
             if observer is not None and info is not None:
                 result = _tell_end(observer, info, result, mode, frame)
@@ -155,29 +157,18 @@ class Execution:
             if begun is not None:
                 begun.over()
             if frame.extra is not None and not delivered:
-                await _finish(frame.extra, failure)
+                await finish(frame.extra, failure)
 
-    async def _within(self, settings: Settings, frame: Frame, value: Any, mode: Mode, begun: Begun | None) -> Any:
-        """Run the engine within the time-out of the call."""
+    def _start(self, settings: Settings, frame: Frame, value: Any, mode: Mode, begun: Begun | None) -> Awaitable[Any]:
+        """Return the engine at its start, to be awaited."""
         plan = self._plan
         table = self._table_for(settings, frame, mode)
         run = Run(frame, plan, table, mode, settings.max_steps or plan.max_steps)
-        timeout_s = settings.timeout_s
         if begun is not None:
             again = begun.without_pre()
             first = self._table_for(settings, frame, mode, again) if again else None
-            running: Awaitable[Any] = begun.result(run, first, value)
-        else:
-            running = (self.stream_engine if mode.on_stream else self.engine)(run, value)
-        if timeout_s is None:
-            return await running
-        with anyio.move_on_after(timeout_s):
-            return await running
-        where = ", ".join(frame.path()) or "before the first node"
-        raise RunTimeoutError(
-            f"the run did not finish within timeout_s={timeout_s}, last nodes: [{where}]: raise it, or find out what "
-            "the run waits for"
-        )
+            return begun.result(run, first, value)
+        return (self.stream_engine if mode.on_stream else self.engine)(run, value)
 
     def _table_for(self, settings: Settings, frame: Frame, mode: Mode, again: Collection[int] = ()) -> CallTable:
         """Return the calls of the run; nodes in `again` are called without their pre handlers."""
@@ -198,6 +189,17 @@ _NOTHING = Settings()
 _ONLY_CALLBACKS = {"callbacks"}
 
 
+async def _in_time(running: Awaitable[Any], timeout_s: float, frame: Frame) -> Any:
+    """Run the engine within the time-out of the call."""
+    with anyio.move_on_after(timeout_s):
+        return await running
+    where = ", ".join(frame.path()) or "before the first node"
+    raise RunTimeoutError(
+        f"the run did not finish within timeout_s={timeout_s}, last nodes: [{where}]: raise it, or find out what "
+        "the run waits for"
+    )
+
+
 def _engine(plan: Plan) -> Engine:
     if plan.trigger == "any":
         return run_pregel
@@ -206,7 +208,12 @@ def _engine(plan: Plan) -> Engine:
     return run_dag
 
 
-def _new_state(make: Callable[[], Any], frame: Frame) -> Any:
+def new_state(make: Callable[[], Any], frame: Frame) -> Any:
+    """Return a state for the run in `frame`.
+
+    Raises:
+        RunError: If it cannot be made.
+    """
     try:
         return make()
     except Exception as error:
@@ -214,7 +221,7 @@ def _new_state(make: Callable[[], Any], frame: Frame) -> Any:
         raise failure from failure.__cause__
 
 
-async def _finish(extra: RunExtra, failure: Exception | None) -> None:
+async def finish(extra: RunExtra, failure: Exception | None) -> None:
     """Close what the run opened. What goes wrong here does not hide why the run failed: it becomes a note on that."""
     try:
         await extra.finish()

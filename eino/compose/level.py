@@ -255,7 +255,7 @@ class Level:
         state = state_box(self._own_state())
         info_state = _copied(state[0]) if state else None
         if not signals:
-            raised.points.append(Point(new_id(), self.address, info_state))
+            raised.points.append(Point(new_id(), self.address, info_state, is_static=True))
         raised.levels[self.text] = snapshot.dump()
         nested = {plan.keys[index]: signal.info for index, signal in signals if signal.info is not None}
         own = {plan.keys[task.index] for task in interrupted}

@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from eino._run.frame import Frame, current
 from eino._run.interrupt import InterruptSignal
+from eino._run.session import session_of
+from eino._run.state import StateLevel
 from eino._tasks.portal import call_in_portal
 from eino.callbacks import registry
 from eino.compose.batch import DEFAULT_CONCURRENCY, BatchItem, Progress, as_completed, run_batch
@@ -16,7 +18,7 @@ from eino.compose.checks import type_text
 from eino.compose.delivery import whole_output
 from eino.compose.draw import to_dot, to_mermaid
 from eino.compose.draw_svg import to_svg
-from eino.compose.execute import Execution
+from eino.compose.execute import Execution, finish, new_state
 from eino.compose.external import External
 from eino.compose.failures import node_failure
 from eino.compose.handle import RunHandle
@@ -78,28 +80,30 @@ class Runnable(Generic[I, O]):
         execution = self._execution
         plan = self.plan
         outer = current.get()
-        if options or outer is not None or registry.handlers or not execution.is_simple or input is MISSING:
+        is_watched = registry.handlers if outer is None else outer.observer is not None or session_of(outer) is not None
+        if options or is_watched or not execution.is_simple or input is MISSING:
             return await execution.run(_given(input, options), VALUES, options)  # type: ignore[no-any-return]  # nodes are Any
         # The same as execution.run for a run that nobody observes and that asks for nothing: half of what a graph of
         # ten nodes costs would be asking what there is not.
-        frame = Frame(plan, None, None, None)
+        frame = Frame(plan, outer, None, None if outer is None else outer.state)
         token = current.set(frame)
+        failure: RunError | None = None
         try:
+            if plan.state is not None:
+                frame.state = StateLevel(new_state(plan.state, frame), frame.state)
             if plan.input_check is not None:
                 plan.input_check(input)
             run = Run(frame, plan, execution.plain, VALUES, plan.max_steps)
             return await execution.engine(run, input)  # type: ignore[no-any-return]  # nodes are Any
-        except RunError:
-            raise
         except Exception as error:
             failure = node_failure(error, frame, kind="graph")
             raise failure from failure.__cause__
         except InterruptSignal as signal:
-            raise signal.told() from None
+            raise (signal if outer is not None else signal.told()) from None
         finally:
             current.reset(token)
             if frame.extra is not None:
-                await frame.extra.finish()
+                await finish(frame.extra, failure)
 
     def stream(self, input: I = MISSING, /, **options: Unpack[CallOptions]) -> Opening[O]:  # noqa: A002
         """Return the output for one input as a stream, open in any of three ways (see `Opening`).

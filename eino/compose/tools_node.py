@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from eino.components.tools import Tool
 from eino.compose._tool_arguments import with_canonical_keys
@@ -108,7 +108,15 @@ class ToolsNode:
             RunError: If a graph inside a tool fails.
             BuildError: If the options do not fit together.
         """
-        return await self._caller.invoke(await self._inputs(message, options, on_stream=False))
+        return await self.invoked(message, options)
+
+    def invoked(self, message: Message, options: ToolsOptions = NO_TOOLS_OPTIONS) -> Awaitable[list[Message]]:
+        """Return what `invoke` awaits: for nodes that hand the message on, one frame less around the tools."""
+        inputs = self._inputs(message, options, on_stream=False)
+        return self._caller.invoke(inputs) if self._map_arguments is None else self._invoke_mapped(inputs)
+
+    async def _invoke_mapped(self, inputs: list[ToolInput]) -> list[Message]:
+        return await self._caller.invoke(await self._all_mapped(inputs, on_stream=False))
 
     async def stream(
         self, message: Message, options: ToolsOptions = NO_TOOLS_OPTIONS
@@ -124,7 +132,9 @@ class ToolsNode:
             RunError: If a graph inside a tool fails.
             BuildError: If the options do not fit together.
         """
-        inputs = await self._inputs(message, options, on_stream=True)
+        inputs = self._inputs(message, options, on_stream=True)
+        if self._map_arguments is not None:
+            inputs = await self._all_mapped(inputs, on_stream=True)
         width = len(inputs)
         failed: dict[int, Outcome] = {}
         async with aclosing(self._caller.cells(inputs)) as cells:
@@ -137,13 +147,10 @@ class ToolsNode:
                     failed[index] = outcome
         unless_failed([failed[index] for index in sorted(failed)])
 
-    async def _inputs(self, message: Message, options: ToolsOptions, *, on_stream: bool) -> list[ToolInput]:
+    def _inputs(self, message: Message, options: ToolsOptions, *, on_stream: bool) -> list[ToolInput]:
         """Return the calls as they go to the middlewares: all that can be refused is refused before a tool runs."""
         table = self._table if options is NO_TOOLS_OPTIONS else self._table_for(options)
-        inputs = [self._input(call, table, on_stream=on_stream) for call in calls_in(message)]
-        if self._map_arguments is None:
-            return inputs
-        return [await self._mapped(call, self._map_arguments, on_stream=on_stream) for call in inputs]
+        return [self._input(call, table, on_stream=on_stream) for call in calls_in(message)]
 
     def _table_for(self, options: object) -> ToolTable:
         if not isinstance(options, ToolsOptions):
@@ -179,6 +186,10 @@ class ToolsNode:
             raise ToolError(text)
 
         return refuse
+
+    async def _all_mapped(self, inputs: list[ToolInput], *, on_stream: bool) -> list[ToolInput]:
+        function = cast("MapArguments", self._map_arguments)
+        return [await self._mapped(call, function, on_stream=on_stream) for call in inputs]
 
     async def _mapped(self, call: ToolInput, map_arguments: MapArguments, *, on_stream: bool) -> ToolInput:
         if isinstance(call.tool, UnknownTool):

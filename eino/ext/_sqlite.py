@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from eino._tasks.threads import in_thread
+from eino.components._closing import Closing
 from eino.errors import BuildError, ComponentError, ConnectionFailedError, OverloadedError
 
 __all__ = ["MEMORY", "Database"]
@@ -26,7 +26,7 @@ TURN_S: Final = 0.02
 """How long to leave the file to others before the next try to switch its mode, in seconds."""
 
 
-class Database:
+class Database(Closing):
     """A file with tables of one kind, opened when it is first used.
 
     Work runs in worker threads, one piece at a time, each in a transaction of its own. The file is in WAL mode: other
@@ -63,14 +63,6 @@ class Database:
         self._synchronous = "FULL" if survives_power_cuts else "NORMAL"
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what `work` makes of the connection; all that it reads is of one moment.

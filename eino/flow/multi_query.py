@@ -10,8 +10,8 @@ from eino.components.prompt import ChatTemplate
 from eino.components.retriever import NO_RETRIEVER_OPTIONS, Retriever, RetrieverOptions
 from eino.compose.chain import Chain
 from eino.compose.runnable import Runnable
-from eino.errors import BuildError, RunError
-from eino.flow._search import awaited, for_all_retrievers, fused, search_of
+from eino.errors import BuildError, ComponentError
+from eino.flow._search import as_component, awaited, best, for_all_retrievers, fused, search_of
 from eino.flow.fusion import Fusion, first_occurrences
 from eino.schema.document import Document
 from eino.schema.message import Message, user_message
@@ -77,13 +77,14 @@ class MultiQueryRetriever:
         self.runnable = self._chain(asking or _told(rewrite))
 
     async def retrieve(self, query: str, options: RetrieverOptions = NO_RETRIEVER_OPTIONS) -> list[Document]:
-        """Return what was found for all ways to ask `query`.
+        """Return what was found for all ways to ask `query`: at most `top_k` documents, which limits each search too.
 
         Raises:
-            RunError: If the model or a search fails, or there is no query to search for.
+            ComponentError: If the model or a search fails (what it raised, if that is one), or there is no query to
+                search for. A note names the place.
         """
         given: dict[str, Any] = {"options": {"search": {"options": options}}} if options.given() else {}
-        return await self.runnable.invoke(query, **given)
+        return best(await as_component(self.runnable.invoke(query, **given), "MultiQueryRetriever"), options)
 
     def _chain(self, rewriting: Any) -> Runnable[str, list[Document]]:
         async def search(
@@ -139,7 +140,7 @@ def _checked(queries: Any) -> list[str]:
         or not isinstance(queries, Sequence)
         or not all(isinstance(each, str) for each in queries)
     ):
-        raise RunError(f"the queries to search for must be a sequence of texts, got {queries!r:.200}")
+        raise ComponentError(f"the queries to search for must be a sequence of texts, got {queries!r:.200}")
     if not queries:
-        raise RunError("there is no query to search for: rewrite= gave none, or the model's answer was empty")
+        raise ComponentError("there is no query to search for: rewrite= gave none, or the model's answer was empty")
     return list(queries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from eino._run import RunContext
@@ -11,9 +12,10 @@ from eino.compose.branch import Branch
 from eino.compose.graph import Graph
 from eino.compose.names import END, START
 from eino.compose.runnable import Runnable
-from eino.errors import BuildError, RunError
-from eino.flow._search import awaited, for_all_retrievers, fused, search_of
+from eino.errors import BuildError, ComponentError
+from eino.flow._search import as_component, awaited, best, for_all_retrievers, fused, search_of
 from eino.flow.fusion import Fusion, reciprocal_rank_fusion
+from eino.schema.codec import register
 from eino.schema.document import Document
 
 __all__ = ["RouteQuery", "RouterRetriever"]
@@ -63,12 +65,14 @@ class RouterRetriever:
         return f"RouterRetriever({list(self.names)!r})"
 
     async def retrieve(self, query: str, options: RetrieverOptions = NO_RETRIEVER_OPTIONS) -> list[Document]:
-        """Return what the chosen retrievers found, joined.
+        """Return what the chosen retrievers found, joined: at most `top_k` documents, which limits each of them too.
 
         Raises:
-            RunError: If a retriever fails, or `route` chose none or one that is not there.
+            ComponentError: If a retriever fails (what it raised, if that is one), or `route` chose none or one that is
+                not there. A note names the place.
         """
-        return await self.runnable.invoke(query, **for_all_retrievers(options))
+        run = self.runnable.invoke(query, **for_all_retrievers(options))
+        return best(await as_component(run, "RouterRetriever"), options)
 
     def _graph(self, retrievers: Mapping[str, Retriever]) -> Runnable[str, list[Document]]:
         graph = Graph[str, list[Document]](state=_Chosen)
@@ -86,9 +90,11 @@ class RouterRetriever:
         names = self.names if self._route is None else list(dict.fromkeys(await awaited(self._route(query))))
         unknown = [name for name in names if name not in self.names]
         if unknown:
-            raise RunError(f"route= chose {unknown[0]!r}, which is no retriever; the names are {list(self.names)}")
+            raise ComponentError(
+                f"route= chose {unknown[0]!r}, which is no retriever; the names are {list(self.names)}"
+            )
         if not names:
-            raise RunError(f"route= chose no retriever for {query!r:.200}; the names are {list(self.names)}")
+            raise ComponentError(f"route= chose no retriever for {query!r:.200}; the names are {list(self.names)}")
         ctx.state.names = list(names)
         return query
 
@@ -96,11 +102,13 @@ class RouterRetriever:
         return await fused(self._fuse, [found[name] for name in ctx.state.names])
 
 
+@register("eino.flow.RouterRetriever")
+@dataclass(slots=True)
 class _Chosen:
-    """What one search remembers."""
+    """What one search remembers; it is stored with the run that the search is part of."""
 
-    def __init__(self) -> None:
-        self.names: list[str] = []
+    names: list[str] = field(default_factory=list)
+    """The retrievers to ask, in the order of the choice."""
 
 
 def _chosen(_: str, ctx: RunContext[_Chosen]) -> list[str]:

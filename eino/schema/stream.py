@@ -268,12 +268,13 @@ class StreamWriter(Generic[T]):
 
     async def _send_when_there_is_room(self, item: T) -> bool:
         inlet = self._inlet
+        ticket = inlet.ticket()
         while not inlet.has_room():
             if self._closed:
                 raise StreamClosedError(f"send after close: {item!r} was sent to a stream that its writer had closed")
             if inlet.ended or inlet.channel.closed:
                 return False
-            await inlet.wait_for_room(Parker())
+            await inlet.wait_for_room(Parker(), ticket)
         inlet.push(item)
         return True
 

@@ -1,8 +1,10 @@
 """An ASGI app around compiled graphs.
 
 `POST /graphs/{name}/invoke` takes `{"input": ...}` and answers `{"output": ...}`; `POST /graphs/{name}/stream` takes
-the same and answers server-sent events: `chunk` with a piece of output each, then `end`, or `error`. `GET /health`
-says that the process is up. Inputs are converted to the graph's input type and refused where they do not fit.
+the same and answers server-sent events: `chunk` with a piece of output each, then `end`, `error` or `interrupt`. `GET
+/health` says that the process is up. Inputs are converted to the graph's input type and refused where they do not fit;
+an output without a JSON form is an error of the run. A run that stops to ask is answered with 409 and where and what it
+asks; it is not stored, so it cannot go on.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from eino.compose import Runnable
+from eino.compose import GraphInterrupt, Runnable
 from eino.errors import EinoError, MissingExtraError
-from eino.serve._answers import error_body, status_of
+from eino.serve._answers import error_body, interrupt_body, sendable, status_of
+from eino.serve._json import json_of
 
 try:
     from starlette.applications import Starlette
@@ -72,21 +75,17 @@ class _Endpoints:
     async def invoke(self, request: Request) -> Response:
         try:
             graph, value = await self._asked(request)
-            output = await graph.invoke(value)
-        except _RefusedError as refused:
-            return JSONResponse({"error": {"type": "request", "message": str(refused)}}, status_code=refused.status)
-        except EinoError as error:
-            return JSONResponse({"error": error_body(error)}, status_code=status_of(error))
-        return Response(_encoded({"output": output}), media_type="application/json")
+            body = json_of(await graph.invoke(value))
+        except (_RefusedError, EinoError, GraphInterrupt) as error:
+            return _no_output(error)
+        return Response(b'{"output":' + body + b"}", media_type="application/json")
 
     async def stream(self, request: Request) -> Response:
         try:
             graph, value = await self._asked(request)
             reader = await graph.stream(value)
-        except _RefusedError as refused:
-            return JSONResponse({"error": {"type": "request", "message": str(refused)}}, status_code=refused.status)
-        except EinoError as error:
-            return JSONResponse({"error": error_body(error)}, status_code=status_of(error))
+        except (_RefusedError, EinoError, GraphInterrupt) as error:
+            return _no_output(error)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(_events(reader), media_type="text/event-stream", headers=headers)
 
@@ -126,24 +125,27 @@ class _Endpoints:
         return _RefusedError(413, f"the body has more than {self._max_body_bytes} bytes")
 
 
+def _no_output(error: _RefusedError | EinoError | GraphInterrupt) -> Response:
+    if isinstance(error, GraphInterrupt):
+        return Response(json_of({"interrupt": interrupt_body(error)}), 409, media_type="application/json")
+    if isinstance(error, _RefusedError):
+        return JSONResponse({"error": {"type": "request", "message": sendable(str(error))}}, status_code=error.status)
+    return JSONResponse({"error": error_body(error)}, status_code=status_of(error))
+
+
 async def _events(reader: Any) -> AsyncIterator[bytes]:
-    """Yield the chunks of a stream as server-sent events."""
+    """Yield the chunks of a stream as server-sent events; an error, or what the run stopped to ask, is the last one."""
     async with reader:
         try:
             async for chunk in reader:
-                yield b"event: chunk\ndata: " + _encoded(chunk) + b"\n\n"
+                yield _event("chunk", chunk)
         except EinoError as error:
-            yield b"event: error\ndata: " + _encoded(error_body(error)) + b"\n\n"
+            yield _event("error", error_body(error))
+        except GraphInterrupt as stop:
+            yield _event("interrupt", interrupt_body(stop))
         else:
-            yield b"event: end\ndata: {}\n\n"
+            yield _event("end", {})
 
 
-def _encoded(value: Any) -> bytes:
-    return msgspec.json.encode(value, enc_hook=_unknown)
-
-
-def _unknown(value: Any) -> Any:
-    dump = getattr(value, "model_dump", None)  # pydantic models are common outputs
-    if callable(dump):
-        return dump(mode="json")
-    raise NotImplementedError(f"an output of type {type(value).__qualname__} has no JSON form")
+def _event(name: str, data: Any) -> bytes:
+    return f"event: {name}\ndata: ".encode() + json_of(data) + b"\n\n"

@@ -214,10 +214,15 @@ class ProcessSnapshot:
         descriptors of its own, so these are not judged.
         """
         gc.collect()
+
+        def may_stay(thread: threading.Thread) -> bool:
+            return any(fnmatchcase(thread.name, name) for name in ignore_threads)
+
         new_threads = set(threading.enumerate()) - self.threads
-        allowed = {thread for thread in new_threads if any(fnmatchcase(thread.name, name) for name in ignore_threads)}
-        leaks = [_describe_thread(thread) for thread in _still_running(new_threads - allowed)]
-        if allowed:
+        running = _still_running([thread for thread in new_threads if not may_stay(thread)])
+        # Asked again: a pool's thread that was at work a moment ago has the name of the work until it is idle.
+        leaks = [_describe_thread(thread) for thread in running if not may_stay(thread)]
+        if any(map(may_stay, new_threads)):
             return leaks
         return leaks + [_describe_descriptor(number) for number, *_ in sorted(set(_descriptors()) - self.descriptors)]
 
@@ -231,7 +236,7 @@ def _open_lasting_pipe() -> None:
         uvloop.new_event_loop().close()
 
 
-def _still_running(threads: Iterable[threading.Thread]) -> list[threading.Thread]:
+def _still_running(threads: Sequence[threading.Thread]) -> list[threading.Thread]:
     deadline = time.monotonic() + THREAD_GRACE_S
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

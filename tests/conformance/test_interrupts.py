@@ -85,6 +85,7 @@ async def test_s76_static_interrupts_and_state_data(streaming: bool) -> None:
     assert (info.before_nodes, info.after_nodes, info.state) == (("2",), ("1",), Letters())
     (context,) = stop.value.contexts
     assert (context.address_text, context.info, context.is_root_cause) == ("runnable:root", Letters(), True)
+    assert context.is_static
     assert await call(runnable, streaming, checkpoint_id="1", resume={context.id: Letters("state")}) == "start1state2"
 
 

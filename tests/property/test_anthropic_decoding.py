@@ -13,7 +13,7 @@ from eino.errors import ComponentError
 from eino.ext.models._anthropic_answer import read_answer
 from eino.ext.models._anthropic_request import request_body
 from eino.ext.models._anthropic_stream import StreamDecoder
-from eino.ext.models._openai_errors import Place
+from eino.ext.models._service_errors import Place
 from eino.schema import Message, concat_messages, user_message
 from eino_fixtures import Answer, ByBytes, Seeded
 from eino_fixtures._wire_anthropic import AnthropicMessages

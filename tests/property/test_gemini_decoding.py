@@ -16,7 +16,7 @@ from eino.ext.models._gemini_answer import DETAILS, read_answer
 from eino.ext.models._gemini_errors import status_error
 from eino.ext.models._gemini_request import request_body
 from eino.ext.models._gemini_stream import StreamDecoder
-from eino.ext.models._openai_errors import Place
+from eino.ext.models._service_errors import Place
 from eino.schema import Message, concat_messages, user_message
 
 PLACE = Place("m", "host")

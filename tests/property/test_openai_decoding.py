@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from eino.errors import ComponentError
 from eino.ext.models._openai_answer import read_answer
-from eino.ext.models._openai_errors import Place, status_error
 from eino.ext.models._openai_stream import StreamDecoder
+from eino.ext.models._service_errors import Place, status_error
 from eino.schema import Message
 
 PLACE = Place("m", "api.example.org", ("very-secret-key",))

@@ -13,7 +13,8 @@ from eino.adk.chat.hooks import Hooks
 from eino.adk.chat.output import Output
 from eino.adk.chat.settings import ChatAgentOptions, ModelFailover, ModelRetry, stack_of
 from eino.adk.chat.tools_node import answering, send_result, telling
-from eino.adk.chat.turn import Turn, in_turn
+from eino.adk.chat.turn import Turn
+from eino.adk.lanes import Lane
 from eino.adk.middleware import AgentSetup, Middleware
 from eino.adk.run_state import AgentRun
 from eino.adk.transfer import TRANSFER_TOOL, exit_tool, transfer_instruction, transfer_tool
@@ -187,25 +188,30 @@ class ChatModelAgent(Builtin, Generic[T]):
             raise BuildError(f"agent {self.name!r} has no output_type=: its answers are text")
         return self._output.value(answer)
 
-    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
+    def _drive(self, input: AgentInput, run: AgentRun) -> Awaitable[Lane]:  # noqa: A002 - the field's word
         turn = self._turn(run)
-        instruction = self.instruction
-        if run.transfer_targets or self._hooks.before_agent:
-            instruction = await self._set_up(turn, run.transfer_targets)
-        messages = await self._messages(instruction, input, run)
+        if run.transfer_targets or self._hooks.before_agent or self._generate_input is not None:
+            return self._prepared(turn, input, run)
+        return self._begun(turn, self._messages(self.instruction, input, run), run)
+
+    async def _prepared(self, turn: Turn, input: AgentInput, run: AgentRun) -> Lane:  # noqa: A002 - the field's word
+        instruction = await self._set_up(turn, run.transfer_targets)
+        if self._generate_input is None:
+            messages = self._messages(instruction, input, run)
+        else:
+            text = self._text(instruction, run)
+            messages = list(await resolved(self._generate_input(text, input)))
+        return await self._begun(turn, messages, run)
+
+    def _begun(self, turn: Turn, messages: list[Message], run: AgentRun) -> Awaitable[Lane]:
         run.emit_internal_events = self._emit_internal_events
-        token = in_turn.set(turn)
-        try:
-            if run.options is None:
-                run.lane = await self._runnable.invoke(messages)
-            else:
-                run.lane = await self._runnable.invoke(messages, **self._call_options(turn, run.options))
-        finally:
-            in_turn.reset(token)
+        options = _NOTHING if run.options is None else self._call_options(turn, run.options)
+        run.chat = turn
+        return self._runnable.invoke(messages, **options)
 
     def _turn(self, run: AgentRun) -> Turn:
         turn = Turn()
-        turn.name, turn.path, turn.sink, turn.streaming = run.agent_name, run.run_path, run, run.streaming
+        turn.name, turn.path, turn.run, turn.streaming = run.agent_name, run.run_path, run, run.streaming
         turn.model, turn.hooks, turn.max_iterations = self._model, self._hooks, self._max_iterations
         turn.stack, turn.plain = self._stack(), self._is_plain and not turn.streaming
         turn.options, turn.after_tools, turn.answers_errors = self._model_options, None, self._answers_errors
@@ -255,14 +261,12 @@ class ChatModelAgent(Builtin, Generic[T]):
         called = {alias for name in direct if name in self._aliases for alias in self._aliases[name].names}
         return infos, offered, node, one, direct | called
 
-    async def _messages(self, instruction: str, input: AgentInput, run: AgentRun) -> list[Message]:  # noqa: A002
-        if self._template:
-            instruction = _filled(instruction, run.values, self.name)
-        if self._generate_input is not None:
-            return list(await resolved(self._generate_input(instruction, input)))
-        if instruction:
-            return [system_message(instruction), *input.messages]
-        return list(input.messages)
+    def _text(self, instruction: str, run: AgentRun) -> str:
+        return _filled(instruction, run.values, self.name) if self._template else instruction
+
+    def _messages(self, instruction: str, input: AgentInput, run: AgentRun) -> list[Message]:  # noqa: A002
+        text = self._text(instruction, run)
+        return [system_message(text), *input.messages] if text else list(input.messages)
 
     def _call_options(self, turn: Turn, options: object) -> dict[str, Any]:
         if not isinstance(options, ChatAgentOptions):

@@ -8,14 +8,13 @@ end of its stream is held back; its chunks are not.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from eino._run.frame import here
 from eino.adk.chat.errors import CutShortError, WillRetryError
 from eino.adk.chat.message_ids import ID_KEY, message_id, new_message_id, with_message_id
-from eino.adk.chat.turn import in_turn
-from eino.adk.run_state import current_agent_run
+from eino.adk.chat.turn import turn_here
 from eino.callbacks import around
 from eino.components._model_wrapper import show_model
 from eino.components.model import NO_MODEL_OPTIONS, ChatModel, ModelOptions
@@ -26,9 +25,11 @@ from eino.schema.message import Message
 from eino.schema.stream import StreamReader, StreamWriter, pipe
 
 if TYPE_CHECKING:
+    from eino.adk.budget import Meter
     from eino.adk.chat.turn import Turn
+    from eino.adk.run_state import AgentRun
 
-__all__ = ["Call", "Tries", "another_follows", "observed_generate"]
+__all__ = ["Call", "Tries", "accepted", "another_follows", "generated"]
 
 _UNBOUNDED: Final = sys.maxsize
 """Events that nobody reads must not hold up the run."""
@@ -71,7 +72,7 @@ class Call:
             raise
         self._end(None)
         if self._said is not None:
-            self.turn.say(self._said)
+            self.turn.run.say(self._said)
         return answer
 
     def begin(self) -> None:
@@ -160,7 +161,7 @@ def another_follows(failed: FailedAttempt) -> None:
 
 
 def _call() -> Call:
-    return cast("Turn", in_turn.get()).call  # only a turn calls its model
+    return turn_here().call  # only a turn calls its model
 
 
 async def _wrapped(model: ChatModel, call: Call) -> ChatModel:
@@ -183,7 +184,8 @@ class _Observed:
         self._call = call
 
     async def generate(self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS) -> Message:
-        return self._call.identified(await observed_generate(self._model, messages, options))
+        answer = await generated(self._model, messages, options)
+        return self._call.identified(accepted(answer, self._model, self._call.turn.run))
 
     async def stream(
         self, messages: Sequence[Message], options: ModelOptions = NO_MODEL_OPTIONS
@@ -196,7 +198,9 @@ class _Observed:
                     with_usage.append(chunk)
                 yield self._call.identified(chunk) if first else chunk
                 first = False
-        _charge(concat_messages(with_usage) if with_usage else None)
+        run = self._call.turn.run
+        if run.root.meter is not None:
+            _charge(concat_messages(with_usage) if with_usage else None, run.root.meter, run)
 
 
 class _Sending:
@@ -227,30 +231,37 @@ class _Sending:
             self._call.say(concat_messages(chunks))
 
 
-async def observed_generate(model: ChatModel, messages: Sequence[Message], options: ModelOptions) -> Message:
-    """Return what `model` answers, and tell the handlers of the run.
+def generated(model: ChatModel, messages: Sequence[Message], options: ModelOptions) -> Awaitable[Message]:
+    """Return the answer of `model`, to be awaited at once and then `accepted`; the handlers of the run hear it."""
+    if here.get().observer is None or getattr(model, "self_instrumented", False):
+        return model.generate(messages, options)
+    return _told_generate(model, messages, options)
+
+
+async def _told_generate(model: ChatModel, messages: Sequence[Message], options: ModelOptions) -> Message:
+    with around("ChatModel", name="model", type=type_name(model), input=messages) as span:
+        answer = await model.generate(messages, options)
+        span.end(answer)
+        return answer
+
+
+def accepted(answer: Message, model: ChatModel, run: AgentRun) -> Message:
+    """Return what a model answered, having counted what it cost.
 
     Raises:
-        InvalidResponseError: If it answers something that is no message.
+        InvalidResponseError: If it is no message.
+        BudgetExceededError: If the run may not cost that much.
     """
-    if here.get().observer is None or getattr(model, "self_instrumented", False):
-        answer = await model.generate(messages, options)
-    else:
-        with around("ChatModel", name="model", type=type_name(model), input=messages) as span:
-            answer = await model.generate(messages, options)
-            span.end(answer)
     if answer.__class__ is not Message:
         raise InvalidResponseError(f"{show_model(model)} answered {answer!r:.200}: a chat model answers with a Message")
-    _charge(answer)
+    if run.root.meter is not None:
+        _charge(answer, run.root.meter, run)
     return answer
 
 
-def _charge(answer: Message | None) -> None:
-    """Count what an answer cost, if the run has a budget."""
-    run = current_agent_run()
-    if run is not None and run.root.meter is not None:
-        meta = answer.response_meta if answer is not None else None
-        run.root.meter.charge(run, meta.usage if meta is not None else None)
+def _charge(answer: Message | None, meter: Meter, run: AgentRun) -> None:
+    meta = answer.response_meta if answer is not None else None
+    meter.charge(run, meta.usage if meta is not None else None)
 
 
 def _observed_stream(model: ChatModel, messages: Sequence[Message], options: ModelOptions) -> StreamReader[Message]:

@@ -9,9 +9,8 @@ from eino.adk.chat.model_node import ModelNode
 from eino.adk.chat.output import Output
 from eino.adk.chat.state import ChatState
 from eino.adk.chat.tools_node import ToolsStage
-from eino.adk.chat.turn import Turn, chat_state, in_turn
+from eino.adk.chat.turn import chat_state, turn_here
 from eino.adk.lanes import Lane
-from eino.adk.run_state import require_agent_run
 from eino.compose.branch import Branch
 from eino.compose.graph import Graph
 from eino.compose.names import END, START
@@ -77,14 +76,14 @@ def _repair(output: Output[Any]) -> Callable[[Message], list[Message]]:
 
 def _finish(output_key: str) -> Callable[[Any], Any]:
     async def finish(given: Message | list[Message]) -> Lane:
-        turn, state = cast("Turn", in_turn.get()), chat_state()
+        turn, state = turn_here(), chat_state()
         if isinstance(given, Message):
             answer, messages = given, state.messages
         else:
             answer, messages = given[cast("int", state.direct)], [*state.messages, *given]
         for hook in turn.hooks.after_agent:
             await hook(tuple(messages))
-        run = require_agent_run()
+        run = turn.run
         if output_key:
             run.set_value(output_key, answer.content)
         await run.settle()

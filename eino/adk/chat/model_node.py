@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, cast
+from typing import Final
 
 from eino.adk.cancel import stop_after_tools
-from eino.adk.chat.attempts import Call, observed_generate
+from eino.adk.chat.attempts import Call, accepted, generated
 from eino.adk.chat.errors import MaxIterationsError, MiddlewareError
 from eino.adk.chat.message_ids import new_message_id, with_message_id
 from eino.adk.chat.state import ChatState
-from eino.adk.chat.turn import Turn, chat_state, in_turn
+from eino.adk.chat.turn import Turn, chat_state, turn_here
 from eino.adk.middleware import ModelTurn
-from eino.adk.run_state import require_agent_run
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions
 from eino.schema.message import Message
 from eino.schema.tool import ToolInfo
@@ -35,10 +34,9 @@ class ModelNode:
             MiddlewareError: If a hook fails.
             Exception: What the model fails with.
         """
-        turn = cast("Turn", in_turn.get())
-        state = chat_state()
-        run = require_agent_run()
-        if messages and messages[-1].role == "tool":
+        turn, state = turn_here(), chat_state()
+        run = turn.run
+        if run.root.cancel is not None and messages and messages[-1].role == "tool":
             stop_after_tools(run)
         if run.root.meter is not None:
             run.root.meter.require(run)
@@ -47,18 +45,19 @@ class ModelNode:
         conversation = [*state.messages, *messages]
         if turn.hooks.before_model or state.tools is not None:
             conversation = await _before(turn, state, conversation, options)
-        asked = _options(turn, state, options)
+        unchanged = state.tools is None and options is NO_MODEL_OPTIONS
+        asked = turn.offered if unchanged else _options(turn, state, options)
         if turn.plain:
-            said = await observed_generate(turn.model, conversation, asked)
-            answer = with_message_id(said, new_message_id())
-            turn.say(answer)
+            said = await generated(turn.model, conversation, asked)
+            answer = with_message_id(accepted(said, turn.model, run), new_message_id())
+            run.say(answer)
         else:
             turn.call = call = Call(turn)
             try:
                 answer = await call.answer(turn.stack, conversation, asked)
             finally:
                 del turn.call  # they know each other
-                await turn.sink.settle()  # streams have ended by now, also those of tries that failed
+                await turn.run.settle()  # streams have ended by now, also those of tries that failed
             if call.persisted is not None:
                 conversation = list(call.persisted)
         conversation = [*conversation, answer]
@@ -77,8 +76,6 @@ class ModelNode:
 
 
 def _options(turn: Turn, state: ChatState, options: ModelOptions) -> ModelOptions:
-    if state.tools is None and options is NO_MODEL_OPTIONS:
-        return turn.offered
     tools = turn.infos if state.tools is None else state.tools
     return turn.options.merge(options).merge(ModelOptions(tools=tools))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from eino._run.retry import RetryPolicy
 from eino.adk.chat.attempts import Tries, another_follows
-from eino.adk.chat.turn import in_turn
+from eino.adk.chat.turn import turn_here
 from eino.components._model_wrapper import resolved
 from eino.components.failover_model import (
     FailoverChatModel,
@@ -22,7 +22,7 @@ from eino.compose.tools_node import ToolsOptions
 from eino.errors import BuildError, FailedAttempt
 
 if TYPE_CHECKING:
-    from eino.adk.chat.turn import AfterTools, EditHistory, Turn
+    from eino.adk.chat.turn import AfterTools, EditHistory
     from eino.components.failover_model import ChooseFallback
 
 __all__ = ["ChatAgentOptions", "ModelFailover", "ModelRetry", "stack_of"]
@@ -146,7 +146,7 @@ def _remembering(should_retry: ShouldRetry) -> ShouldRetry:
     async def judged(context: RetryContext) -> RetryDecision | None:
         decision = await resolved(should_retry(context))
         if isinstance(decision, RetryDecision) and decision.persist and decision.messages is not None:
-            cast("Turn", in_turn.get()).call.persisted = tuple(decision.messages)
+            turn_here().call.persisted = tuple(decision.messages)
         return decision
 
     return judged

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from eino.adk._here import current_turn
 from eino.adk.lanes import LaneState
 from eino.schema.codec import register
 from eino.schema.message import Message
@@ -37,9 +38,8 @@ class ChatState(LaneState):
 
     def on_restored(self) -> None:
         """Go on with the stored lane, and with the conversation as the call that goes on wants it."""
-        from eino.adk.chat.turn import in_turn
-
         LaneState.on_restored(self)
-        turn = in_turn.get()
+        run = current_turn.get()
+        turn = None if run is None else run.chat
         if turn is not None and turn.edit_history is not None:
             self.messages = list(turn.edit_history(list(self.messages)))

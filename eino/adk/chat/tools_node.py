@@ -9,9 +9,8 @@ from eino.adk.cancel import stop_after_model
 from eino.adk.chat.errors import WillRetryError
 from eino.adk.chat.message_ids import new_message_id, with_message_id
 from eino.adk.chat.state import ChatState
-from eino.adk.chat.turn import Turn, chat_state, in_turn
+from eino.adk.chat.turn import Turn, chat_state, turn_here
 from eino.adk.events import AgentEvent
-from eino.adk.run_state import require_agent_run
 from eino.components._model_wrapper import resolved
 from eino.compose._tool_input import ToolInput, ToolNext, ToolOutput, awaited
 from eino.compose._tool_messages import PieceWriter, result_message
@@ -43,19 +42,19 @@ class ToolsStage:
             ToolError: If a tool fails and nothing answers for it.
             MessageParseError: If the answer is not of the type that was asked for, and was repaired too often.
         """
-        turn, state = cast("Turn", in_turn.get()), chat_state()
-        stop_after_model(require_agent_run())
+        turn, state = turn_here(), chat_state()
+        stop_after_model(turn.run)
         direct = _direct(turn, message.tool_calls) if turn.direct else None
         if self._output is not None:
             direct = self._output.answered_by(message, direct)
         state.direct = direct
         if turn.streaming:
             try:
-                results = await turn.tools.invoke(message, options)
+                results = await turn.tools.invoked(message, options)
             finally:
-                await turn.sink.settle()  # streams have ended by now, also those of tools that failed
+                await turn.run.settle()  # streams have ended by now, also those of tools that failed
         else:
-            results = await (turn.tools if len(message.tool_calls) > 1 else turn.one_tool).invoke(message, options)
+            results = await (turn.tools if len(message.tool_calls) > 1 else turn.one_tool).invoked(message, options)
         for position, result in enumerate(results):
             if position != direct:
                 results[position] = turn.say_tool(state, result)
@@ -63,7 +62,7 @@ class ToolsStage:
             results[direct] = turn.say_tool(state, results[direct])
         if state.actions:  # those of results that streamed: their events were out before the tools had ended
             for action in state.actions.values():
-                turn.sink.send(AgentEvent(agent_name=turn.name, run_path=turn.path, action=action))
+                turn.run.send(AgentEvent(agent_name=turn.name, run_path=turn.path, action=action))
             state.actions = {}
         state.sent = {}
         if self._output is not None and direct is None:
@@ -85,7 +84,7 @@ def _direct(turn: Turn, calls: tuple[ToolCall, ...]) -> int | None:
 
 async def send_result(call: ToolInput, next: ToolNext) -> ToolOutput:  # noqa: A002 - as in ToolMiddleware
     """Make an event of a result, a middleware of the tools node. The stage itself sends what this one leaves."""
-    turn, state = cast("Turn", in_turn.get()), chat_state()
+    turn, state = turn_here(), chat_state()
     if turn.streaming and hasattr(call.tool, "stream"):
         call = call.replace(streaming=True)
     result = await next(call)
@@ -130,7 +129,7 @@ def telling(policy: ToolErrorPolicy) -> ToolErrorPolicy:
     async def answer(call: ToolInput, error: Exception) -> str | ToolResult:
         result = await awaited(policy(call, error))
         if isinstance(result, str | ToolResult):
-            turn, state = cast("Turn", in_turn.get()), chat_state()
+            turn, state = turn_here(), chat_state()
             state.sent.pop(call.call_id, None)  # a stream that broke off does not count
             if not _is_held(state, call):
                 turn.say_tool(state, result_message(call, result))
@@ -147,7 +146,7 @@ def answering(on_unknown: OnUnknownTool) -> Callable[[str, str], Awaitable[str |
         call_id = current_tool_call_id() or ""
         if isinstance(result, str | ToolResult) and call_id:
             content = result if isinstance(result, str) else result.to_user_parts()
-            cast("Turn", in_turn.get()).say_tool(chat_state(), tool_message(content, call_id, tool_name=name))
+            turn_here().say_tool(chat_state(), tool_message(content, call_id, tool_name=name))
         return cast("str | ToolResult", result)
 
     return answer

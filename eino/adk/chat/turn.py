@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from eino._run.context import NoRunError
 from eino._run.frame import current, here
 from eino._run.state import find_level
+from eino.adk._here import current_turn as running_turn
 from eino.adk.chat.message_ids import ID_KEY, message_id, new_message_id, with_message_id
 from eino.adk.chat.state import ChatState
 from eino.adk.events import AgentAction, AgentEvent, AgentOutput, MessageVariant
@@ -18,9 +18,11 @@ from eino.schema.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextvars import ContextVar
 
     from eino.adk.chat.attempts import Call
     from eino.adk.chat.hooks import Hooks
+    from eino.adk.run_state import AgentRun
     from eino.components.model import ChatModel, ModelOptions
     from eino.compose.tools_node import ToolsNode
     from eino.schema.stream import StreamReader
@@ -29,29 +31,16 @@ if TYPE_CHECKING:
 __all__ = [
     "AfterTools",
     "EditHistory",
-    "Sink",
     "Turn",
     "chat_state",
     "current_turn",
     "delete_run_value",
-    "in_turn",
     "run_value",
     "send_event",
     "send_tool_action",
     "set_run_value",
+    "turn_here",
 ]
-
-
-class Sink(Protocol):
-    """Where the events of a turn go: an `AgentRun`."""
-
-    def send(self, event: AgentEvent, /) -> None:
-        """Take one event, without waiting."""
-        ...
-
-    async def settle(self) -> None:
-        """Read the streams among the events to their end."""
-        ...
 
 
 class Turn:
@@ -60,7 +49,7 @@ class Turn:
     Attributes:
         name: Name of the agent.
         path: The run path that its events carry.
-        sink: Takes its events.
+        run: The turn as the run of agents knows it, which takes the events.
         streaming: Whether messages are events while they come.
         model: The agent's model.
         max_iterations: Most answers of the model.
@@ -96,7 +85,7 @@ class Turn:
         "options",
         "path",
         "plain",
-        "sink",
+        "run",
         "stack",
         "streaming",
         "tools",
@@ -105,7 +94,7 @@ class Turn:
 
     name: str
     path: tuple[str, ...]
-    sink: Sink
+    run: AgentRun
     streaming: bool
     model: ChatModel
     max_iterations: int
@@ -124,15 +113,10 @@ class Turn:
     edit_history: EditHistory | None
     call: Call
 
-    def say(self, message: Message, action: AgentAction | None = None) -> None:
-        """Send an event of a whole message."""
-        output = AgentOutput(message=MessageVariant(message))
-        self.sink.send(AgentEvent(agent_name=self.name, run_path=self.path, output=output, action=action))
-
     def say_stream(self, chunks: StreamReader[Message], *, tool_name: str = "") -> None:
         """Send an event of a message that still comes."""
         variant = MessageVariant(chunks, role="tool" if tool_name else "assistant", tool_name=tool_name)
-        self.sink.send(AgentEvent(agent_name=self.name, run_path=self.path, output=AgentOutput(message=variant)))
+        self.run.send(AgentEvent(agent_name=self.name, run_path=self.path, output=AgentOutput(message=variant)))
 
     def say_tool(self, state: ChatState, message: Message) -> Message:
         """Send the result of a tool unless that was done already; return the message with its id."""
@@ -144,7 +128,7 @@ class Turn:
             message = with_message_id(message, new_message_id())
         if call_id:
             state.sent[call_id] = message.extra[ID_KEY]
-        self.say(message, state.actions.pop(call_id, None) if state.actions else None)
+        self.run.say(message, state.actions.pop(call_id, None) if state.actions else None)
         return message
 
 
@@ -154,12 +138,15 @@ AfterTools: TypeAlias = Callable[[list[Message]], Awaitable[None] | None]
 EditHistory: TypeAlias = Callable[[list[Message]], Sequence[Message]]
 """Returns the conversation that a resumed turn goes on with."""
 
-Slot: TypeAlias = ContextVar[Turn | None]
-
 _CODEC: Final = Codec()
 
-in_turn: Final[Slot] = ContextVar("eino_chat_turn", default=None)
-"""The turn that the running line of execution belongs to."""
+
+def turn_here() -> Turn:
+    """Return the turn that the caller is part of; only for code that a turn calls."""
+    return _run_here.get().chat  # type: ignore[return-value]  # it has one
+
+
+_run_here: Final = cast("ContextVar[AgentRun]", running_turn)
 
 
 def current_turn(what: str) -> Turn:
@@ -168,7 +155,8 @@ def current_turn(what: str) -> Turn:
     Raises:
         NoRunError: Outside every turn of a chat agent.
     """
-    turn = in_turn.get()
+    run = running_turn.get()
+    turn = None if run is None else run.chat
     if turn is None:
         raise NoRunError(f"{what} was called outside a turn of a ChatModelAgent, its middlewares and its tools")
     return turn
@@ -209,7 +197,7 @@ def send_event(event: AgentEvent) -> None:
             action=event.action,
             error=event.error,
         )
-    turn.sink.send(event)
+    turn.run.send(event)
 
 
 def send_tool_action(action: AgentAction) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from eino.adk.agent import Agent, AgentInput
+from eino.adk.agent import Agent
 from eino.adk.builtin import Builtin
 from eino.adk.deterministic import deterministic_transfer
-from eino.adk.run_state import AgentRun
 from eino.adk.tree import MAX_HOPS, TreeNode, node_of, tree_graph
 from eino.adk.tree_agent import children_of
 from eino.errors import BuildError
@@ -44,6 +43,3 @@ class _Supervisor(Builtin):
     def __init__(self, tree: TreeNode, max_hops: int) -> None:
         super().__init__(tree.name, tree.agent.description)
         self._graph = tree_graph(tree, max_hops=max_hops)
-
-    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
-        run.lane = await self._graph.invoke(input)

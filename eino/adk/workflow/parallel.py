@@ -8,7 +8,7 @@ from typing import Any
 from eino._run.frame import here
 from eino._run.interrupt import InterruptSignal
 from eino._run.session import session_of
-from eino.adk.agent import Agent, AgentInput
+from eino.adk.agent import Agent
 from eino.adk.builtin import Builtin
 from eino.adk.cancel import stop_between
 from eino.adk.events import AgentEvent
@@ -44,9 +44,6 @@ class ParallelAgent(Builtin):
         self.agents = members_of("ParallelAgent", name, agents)
         self._graph = _graph(self.agents)
 
-    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
-        run.lane = await self._graph.invoke(input)
-
 
 def _graph(agents: Sequence[Agent]) -> Runnable[Any, Lane]:
     graph = Graph[Any, Any](state=LaneState)
@@ -68,11 +65,11 @@ def _member(agent: Agent) -> Callable[[Any], Coroutine[Any, Any, Lane | None]]:
             _tell(outer, outer.root.failed or run, error)
             if session_of(here.get()) is not None:
                 raise  # such a run lets the others end, and when it is called again only what failed runs again
-            outer.failures.append(error)
+            outer.failures = (*outer.failures, error)
         except InterruptSignal as signal:
             if session_of(here.get()) is not None:
                 raise  # as above
-            outer.failures.append(signal)
+            outer.failures = (*outer.failures, signal)
         return None
 
     return turn
@@ -81,7 +78,7 @@ def _member(agent: Agent) -> Callable[[Any], Coroutine[Any, Any, Lane | None]]:
 def _tell(outer: AgentRun, failed: AgentRun, error: Exception) -> None:
     """Send an event of an error at once, as the others go on."""
     if not outer.root.has_told(error):
-        outer.root.told.append(error)
+        outer.root.told = (*outer.root.told, error)
         outer.forward(AgentEvent(agent_name=failed.agent_name, run_path=failed.run_path, error=error))
 
 

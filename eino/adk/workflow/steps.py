@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from eino._run.frame import here
-from eino.adk.agent import Agent, AgentInput
+from eino.adk.agent import Agent
 from eino.adk.builtin import Builtin
 from eino.adk.cancel import stop_between
 from eino.adk.events import BreakLoop
 from eino.adk.lanes import Lane, LaneState
-from eino.adk.run_state import AgentRun, require_agent_run
+from eino.adk.run_state import require_agent_run
 from eino.adk.tree import hand_over
 from eino.adk.workflow.members import give_turn, members_of
 from eino.compose.branch import Branch
@@ -69,9 +69,6 @@ class SequentialAgent(Builtin):
         self.agents = members_of("SequentialAgent", name, agents)
         self._graph = _graph(self.agents, rounds=1, is_loop=False)
 
-    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
-        run.lane = await self._graph.invoke(input)
-
 
 class LoopAgent(Builtin):
     """Runs agents one after another, and then again, until one breaks the loop or exits, or all rounds are over.
@@ -107,9 +104,6 @@ class LoopAgent(Builtin):
             raise BuildError(f"LoopAgent({name!r}, max_iterations={max_iterations!r}): give a number from 1, or None")
         self.agents = members_of("LoopAgent", name, agents)
         self._graph = _graph(self.agents, rounds=max_iterations, is_loop=True)
-
-    async def _drive(self, input: AgentInput, run: AgentRun) -> None:  # noqa: A002 - the field's word
-        run.lane = await self._graph.invoke(input)
 
 
 def _graph(agents: tuple[Agent, ...], *, rounds: int | None, is_loop: bool) -> Runnable[Any, Lane]:

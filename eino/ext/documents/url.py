@@ -23,7 +23,7 @@ from eino.errors import (
 from eino.ext.documents.loaders import MAX_BYTES, with_ids
 from eino.ext.documents.parsers import default_parser
 from eino.ext.models._http_body import drain
-from eino.ext.models._openai_errors import Place, status_error
+from eino.ext.models._service_errors import Place, status_error
 from eino.schema.document import Document
 
 if importlib.util.find_spec("httpx2") is None:

@@ -9,11 +9,11 @@ import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 import msgspec
 
+from eino.components._closing import Closing
 from eino.components.embedder import NO_EMBEDDER_OPTIONS, Embedder, EmbedderOptions
 from eino.errors import BuildError, InvalidRequestError, InvalidResponseError
 from eino.ext._sqlite import Database
@@ -74,7 +74,7 @@ class MemoryEmbeddingCache:
 _APPLICATION_ID: Final = 0x45_69_45_43  # "EiEC"
 
 
-class SQLiteEmbeddingCache:
+class SQLiteEmbeddingCache(Closing):
     """Keeps vectors in an SQLite file, exactly as they came. Safe to share by tasks, threads, loops and processes.
 
     `async with cache:` or `await cache.aclose()` closes the file.
@@ -88,14 +88,6 @@ class SQLiteEmbeddingCache:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._database = Database(path, application_id=_APPLICATION_ID, version=1, tables=_make_tables)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the file. Safe to call again."""

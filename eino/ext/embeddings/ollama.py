@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
+from eino.components._closing import Closing
 from eino.components.embedder import NO_EMBEDDER_OPTIONS, EmbedderOptions
 from eino.errors import (
     BuildError,
@@ -21,9 +21,9 @@ from eino.errors import (
     RequestTimeoutError,
 )
 from eino.ext.embeddings._batches import Answer, Limits, embed_in_batches
+from eino.ext.models._clients import Clients
 from eino.ext.models._ollama_place import KEY_HINT, address_of, host_of
-from eino.ext.models._openai_client import Clients
-from eino.ext.models._openai_errors import Place, status_error
+from eino.ext.models._service_errors import Place, status_error
 
 if importlib.util.find_spec("ollama") is None:
     raise MissingExtraError(
@@ -37,7 +37,7 @@ DEFAULT_TIMEOUT_S: Final = 300.0
 """The first request loads the model, which can take minutes."""
 
 
-class OllamaEmbedder:
+class OllamaEmbedder(Closing):
     """An embedder on an Ollama server. Its callbacks, batches and errors are those of `OpenAIEmbedder`.
 
     Args:
@@ -97,14 +97,6 @@ class OllamaEmbedder:
     def identity(self) -> str:
         """What tells vectors of this embedder from those of another one: server, model and settings."""
         return f"ollama {self._host} {self._options!r}"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections that the running event loop opened. Safe to call again."""

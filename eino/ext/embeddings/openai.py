@@ -8,19 +8,19 @@ import importlib.util
 import os
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import UNSET
 
+from eino.components._closing import Closing
 from eino.components.embedder import NO_EMBEDDER_OPTIONS, EmbedderOptions
 from eino.errors import BuildError, InvalidRequestError, MissingExtraError
 from eino.ext.embeddings._batches import Answer, Limits, embed_in_batches
-from eino.ext.models._openai_client import Clients
-from eino.ext.models._openai_errors import Place, answer_error, unreadable
+from eino.ext.models._clients import Clients
 from eino.ext.models._sdk_failures import failure
-from eino.ext.models._settings import host_of
+from eino.ext.models._service_errors import Place, answer_error, unreadable
+from eino.ext.models._settings import host_of, secrets_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -43,7 +43,7 @@ MAX_CHARS: Final = 300_000
 but for rare characters."""
 
 
-class OpenAIEmbedder:
+class OpenAIEmbedder(Closing):
     """An embedder behind OpenAI's embeddings protocol: OpenAI, Azure, DashScope, vLLM, Ollama's `/v1`, ...
 
     Texts are sent in as many requests as the limits ask for, some at a time, and vectors come back in the order of the
@@ -98,7 +98,7 @@ class OpenAIEmbedder:
             )
         if dimensions is not None and dimensions < 1:
             raise BuildError(f"dimensions must be at least 1, got {dimensions!r}")
-        self._secrets = (key,) if isinstance(key, str) and len(key) >= 8 else ()
+        self._secrets = secrets_of(key)
         fields = {} if dimensions is None else {"dimensions": dimensions}
         self._options = EmbedderOptions(model=model, extra_fields={**fields, **(extra_fields or {})} or UNSET)
         self._limits = Limits(max_texts, max_chars, max_concurrency)
@@ -118,14 +118,6 @@ class OpenAIEmbedder:
     def identity(self) -> str:
         """What tells vectors of this embedder from those of another one: server, model and settings."""
         return f"openai {self._host} {self._options!r}"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections that the running event loop opened. Safe to call again."""

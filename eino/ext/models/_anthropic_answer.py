@@ -14,7 +14,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from eino.ext.models._openai_errors import Place, answer_error, unreadable
+from eino.ext.models._json_fields import count_of, object_of, text_of
+from eino.ext.models._service_errors import Place, answer_error, unreadable
 from eino.schema.message import Message
 from eino.schema.parts import AssistantPart, Reasoning, ReasoningPart
 from eino.schema.tool import FunctionCall, ToolCall
@@ -36,7 +37,6 @@ __all__ = [
     "read_usage",
     "reasoning_blocks",
     "reasoning_part",
-    "text_of",
 ]
 
 Block: TypeAlias = dict[str, Any]
@@ -61,8 +61,6 @@ _FRAME: Final = ("type", "role", "content", "stop_reason")
 """Fields of an answer that the fields of a message express."""
 _COUNTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
-_decode: Final = msgspec.json.Decoder().decode
-
 
 class _RawBlock(msgspec.Struct):
     """A block whose input is kept as it was written: numbers, spaces and order included."""
@@ -84,12 +82,7 @@ def read_answer(body: bytes, place: Place, content_type: str = "application/json
         InvalidResponseError: If `body` is no answer of a model.
         ComponentError: If the answer reports an error, although the response is a success.
     """
-    try:
-        payload = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise unreadable(place, f"no JSON ({error})", content_type, body) from error
-    if not isinstance(payload, dict):
-        raise unreadable(place, f"a JSON {type(payload).__name__} instead of an object", content_type, body)
+    payload = object_of(body, place, content_type)
     if payload.get("error"):
         raise answer_error(payload["error"], place)
     content = payload.get("content")
@@ -218,12 +211,6 @@ def _is_plain(block: Block, kind: str) -> bool:
     return all(name in _CANONICAL_FIELDS[kind] or value is None for name, value in block.items())
 
 
-def text_of(fields: Mapping[str, Any], name: str) -> str:
-    """Return the text under `name`; empty when there is none."""
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
-
-
 def read_usage(usage: object) -> TokenUsage | None:
     """Return the token counts, or None when there are none.
 
@@ -232,7 +219,7 @@ def read_usage(usage: object) -> TokenUsage | None:
     """
     if not isinstance(usage, dict) or not any(name in usage for name in _COUNTS):
         return None
-    fresh, read, written, completion = [_count(usage, name) for name in _COUNTS]
+    fresh, read, written, completion = [count_of(usage, name) for name in _COUNTS]
     prompt = fresh + read + written
     return TokenUsage(
         prompt_tokens=prompt,
@@ -240,11 +227,6 @@ def read_usage(usage: object) -> TokenUsage | None:
         completion_tokens=completion,
         total_tokens=prompt + completion,
         completion_token_details=CompletionTokenDetails(
-            reasoning_tokens=_count(usage.get("output_tokens_details"), "thinking_tokens")
+            reasoning_tokens=count_of(usage.get("output_tokens_details"), "thinking_tokens")
         ),
     )
-
-
-def _count(fields: object, name: str) -> int:
-    value = fields.get(name) if isinstance(fields, dict) else None
-    return int(value) if isinstance(value, int | float) and value > 0 else 0

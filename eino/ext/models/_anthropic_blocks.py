@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from eino.ext.models._anthropic_answer import Block, arguments_of, block_type, notes, text_of
+from eino.ext.models._anthropic_answer import Block, arguments_of, block_type, notes
+from eino.ext.models._json_fields import text_of
 from eino.schema.tool import FunctionCall, ToolCall
 
 __all__ = ["StreamedBlock", "StreamedBlocks"]

@@ -8,8 +8,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from eino.errors import InvalidRequestError
-from eino.ext.models._anthropic_answer import CALL, CONTENT, THOUGHTS, Block, block_type, reasoning_blocks, text_of
+from eino.ext.models._anthropic_answer import CALL, CONTENT, THOUGHTS, Block, block_type, reasoning_blocks
 from eino.ext.models._anthropic_parts import cached, content_blocks, text_block
+from eino.ext.models._json_fields import text_of
 from eino.schema.message import Message
 from eino.schema.parts import AudioPart, ImagePart, TextPart, VideoPart
 from eino.schema.tool import ToolCall

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from eino.components.model import ModelOptions
 from eino.errors import InvalidRequestError
 from eino.ext.models._anthropic_history import conversation
+from eino.ext.models._tool_choice import allowed_names, choice_among
 from eino.schema.message import Message
 from eino.schema.tool import ToolInfo
 
@@ -84,16 +85,10 @@ def _tools(options: ModelOptions, fields: JSON) -> JSON:
     The service cannot restrict the choice to some tools, so only those are offered.
     """
     tools = options.offered_tools
-    names = [tool.name for tool in tools]
-    allowed = list(options.allowed_tools or ())
-    for name in allowed:
-        if name not in names:
-            raise InvalidRequestError(f"allowed_tools names {name!r}, which is not offered; offered are {names!r}")
+    allowed = allowed_names(options, tools)
     own = list(fields.pop("tools", ()))
     one_at_a_time = fields.pop("disable_parallel_tool_use", None)
-    choice = options.tool_choice or None
-    if choice == "forced" and not tools and not own:
-        raise InvalidRequestError("tool_choice is 'forced', but no tools are offered; bind some with with_tools()")
+    choice = choice_among(options, [*tools, *own])
     offered = [_tool(tool) for tool in tools if not allowed or tool.name in allowed] + own
     if not offered:
         return {}

@@ -8,7 +8,7 @@ Source: https://ai.google.dev/api/generate-content#v1beta.GenerateContentRespons
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -17,7 +17,8 @@ import msgspec
 from eino.errors import ContentFilterError
 from eino.ext.models._gemini_errors import answer_error, blocked
 from eino.ext.models._gemini_parts import PARTS, THOUGHT_SIGNATURE, call_id, is_media, skeleton
-from eino.ext.models._openai_errors import Place, unreadable
+from eino.ext.models._json_fields import JSONObject, count_of, object_of, text_of
+from eino.ext.models._service_errors import Place, unreadable
 from eino.schema.message import Message
 from eino.schema.parts import AssistantPart, AudioPart, ImageMedia, ImagePart, Media, VideoPart
 from eino.schema.tool import FunctionCall, ToolCall
@@ -47,11 +48,9 @@ __all__ = [
     "read_logprobs",
     "read_parts",
     "read_usage",
-    "text_of",
 ]
 
 JSON: TypeAlias = dict[str, Any]
-JSONObject: TypeAlias = Mapping[str, Any]
 
 RESPONSE_ID: Final = "gemini-response-id"
 """Key in `Message.extra`: the id that the service gave the answer."""
@@ -93,12 +92,7 @@ def read_answer(body: bytes, place: Place, content_type: str = "application/json
         ContentFilterError: If the prompt was blocked.
         ComponentError: If the answer reports an error, although the response is a success.
     """
-    try:
-        payload = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise unreadable(place, f"no JSON ({error})", content_type, body) from error
-    if not isinstance(payload, dict):
-        raise unreadable(place, f"a JSON {type(payload).__name__} instead of an object", content_type, body)
+    payload = object_of(body, place, content_type)
     if problem := payload.get("error"):
         raise answer_error(problem, place)
     candidate = first_candidate(payload)
@@ -214,14 +208,14 @@ def read_usage(usage: object) -> TokenUsage | None:
     """
     if not isinstance(usage, dict) or not usage:
         return None
-    prompt, thoughts = _count(usage, "promptTokenCount"), _count(usage, "thoughtsTokenCount")
+    prompt, thoughts = count_of(usage, "promptTokenCount"), count_of(usage, "thoughtsTokenCount")
     # Vertex AI called the answer's tokens `responseTokenCount` for a while.
-    completion = (_count(usage, "candidatesTokenCount") or _count(usage, "responseTokenCount")) + thoughts
+    completion = (count_of(usage, "candidatesTokenCount") or count_of(usage, "responseTokenCount")) + thoughts
     return TokenUsage(
         prompt_tokens=prompt,
-        prompt_token_details=PromptTokenDetails(cached_tokens=_count(usage, "cachedContentTokenCount")),
+        prompt_token_details=PromptTokenDetails(cached_tokens=count_of(usage, "cachedContentTokenCount")),
         completion_tokens=completion,
-        total_tokens=_count(usage, "totalTokenCount") or prompt + completion,
+        total_tokens=count_of(usage, "totalTokenCount") or prompt + completion,
         completion_token_details=CompletionTokenDetails(reasoning_tokens=thoughts),
     )
 
@@ -255,14 +249,3 @@ def _top(likely: object) -> tuple[TopLogProb, ...]:
 def _log(entry: JSONObject) -> float:
     value = entry.get("logProbability")
     return float(value) if isinstance(value, int | float) else VERY_UNLIKELY_LOGPROB
-
-
-def text_of(fields: JSONObject, name: str) -> str:
-    """Return the text under `name`; empty when there is none."""
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _count(fields: JSONObject, name: str) -> int:
-    value = fields.get(name)
-    return int(value) if isinstance(value, int | float) and value > 0 else 0

@@ -18,10 +18,10 @@ from eino.ext.models._gemini_answer import (
     read_logprobs,
     read_parts,
     read_usage,
-    text_of,
 )
 from eino.ext.models._gemini_calls import StreamedCalls
 from eino.ext.models._gemini_parts import PARTS, call_id, emptied, is_media, skeleton
+from eino.ext.models._json_fields import text_of
 from eino.schema import Message, ResponseMeta
 from eino.schema.parts import AssistantPart, AudioPart
 from eino.schema.tool import ToolCall

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from eino.errors import ComponentError, ContentFilterError
-from eino.ext.models._openai_errors import Place, Problem, problem_error, scrub
+from eino.ext.models._service_errors import Place, Problem, problem_error, scrub
 
 __all__ = ["answer_error", "blocked", "status_error"]
 

@@ -13,6 +13,7 @@ import msgspec
 from eino.components.model import ModelOptions
 from eino.errors import InvalidRequestError
 from eino.ext.models._gemini_parts import is_own_id, model_parts, user_parts
+from eino.ext.models._tool_choice import allowed_names, choice_among
 from eino.schema.message import Message
 from eino.schema.tool import ToolInfo
 
@@ -91,14 +92,8 @@ def _merged(below: Mapping[str, Any], over: Mapping[str, Any]) -> JSON:
 
 def _tools(options: ModelOptions) -> JSON:
     tools = options.offered_tools
-    names = [tool.name for tool in tools]
-    allowed = list(options.allowed_tools or ())
-    for name in allowed:
-        if name not in names:
-            raise InvalidRequestError(f"allowed_tools names {name!r}, which is not offered; offered are {names!r}")
-    choice = options.tool_choice or None
-    if choice == "forced" and not tools:
-        raise InvalidRequestError("tool_choice is 'forced', but no tools are offered; bind some with with_tools()")
+    allowed = allowed_names(options, tools)
+    choice = choice_among(options, tools)
     if not tools:
         return {}
     body: JSON = {"tools": [{"functionDeclarations": [_declaration(tool) for tool in tools]}]}

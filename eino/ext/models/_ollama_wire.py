@@ -11,9 +11,12 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from eino.components.model import ModelOptions
-from eino.errors import ComponentError, InvalidRequestError, StreamBrokenError
+from eino.errors import InvalidRequestError
+from eino.ext.models._answer_decoder import AnswerDecoder
+from eino.ext.models._json_fields import text_of
 from eino.ext.models._openai_answer import read_logprobs
-from eino.ext.models._openai_errors import Place, answer_error, unreadable
+from eino.ext.models._service_errors import Place, answer_error, unreadable
+from eino.ext.models._tool_choice import allowed_names
 from eino.schema import Message, ResponseMeta, concat_messages
 from eino.schema.parts import ImagePart, ReasoningPart, TextPart
 from eino.schema.tool import FunctionCall, ToolCall
@@ -74,11 +77,7 @@ def _tools(options: ModelOptions) -> JSON:
         )
     if not tools or options.tool_choice == "forbidden":
         return {}
-    names = [tool.name for tool in tools]
-    allowed = list(options.allowed_tools or ())
-    for name in allowed:
-        if name not in names:
-            raise InvalidRequestError(f"allowed_tools names {name!r}, which is not offered; offered are {names!r}")
+    allowed = allowed_names(options, tools)
     offered = [
         {
             "type": "function",
@@ -158,7 +157,7 @@ def read_whole(body: bytes, place: Place, content_type: str = "") -> Message:
     return _read(payload, None)
 
 
-class LineDecoder:
+class LineDecoder(AnswerDecoder):
     """Turns lines of JSON into chunks of a message; only a line with `done` makes the answer whole.
 
     The library's own reader splits at every Unicode line end, so that a text with U+0085 breaks it, and takes an
@@ -166,14 +165,11 @@ class LineDecoder:
     """
 
     def __init__(self, place: Place, content_type: str = "application/x-ndjson") -> None:
-        self._place = place
-        self._content_type = content_type
+        super().__init__(place, content_type)
         self._pieces: list[bytes] = []
         self._size = 0
         self._calls = 0
         self._chunks: list[Message] = []
-        self.done = False
-        """Whether the server said that nothing more will come."""
 
     def feed(self, piece: bytes) -> Iterator[Message]:
         """Yield the chunks that `piece` completes.
@@ -203,20 +199,8 @@ class LineDecoder:
         if not self.done:
             raise self.broken("the connection ended before a line with done")
 
-    def broken(self, why: str, cause: ComponentError | None = None) -> StreamBrokenError:
-        """Return the error for a stream that ends here because of `why`; it can be retried if its cause can."""
-        error = StreamBrokenError(f"the answer of {self._place} broke off: {why}", partial=self._partial())
-        if cause is not None:
-            error.retryable = cause.retryable
-        return error
-
-    @property
-    def started(self) -> bool:
-        """Whether a chunk was handed out, so that an error now comes in the middle of an answer."""
-        return bool(self._chunks)
-
-    def _partial(self) -> Message | None:
-        return concat_messages(self._chunks) if self._chunks else None
+    def _partial(self) -> Message:
+        return concat_messages(self._chunks)
 
     def _line(self, line: bytes) -> Iterator[Message]:
         if self.done or not line.strip():
@@ -224,21 +208,19 @@ class LineDecoder:
         try:
             payload = _decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if not self._chunks:
+            if not self.started:
                 raise unreadable(self._place, f"a line is no JSON ({error})", self._content_type, line) from error
             raise self.broken(f"a line is no JSON ({error}): {line[:100]!r}") from error
         if not isinstance(payload, dict):
             return
         if payload.get("error"):
-            cause = answer_error(payload["error"], self._place)
-            if not self._chunks:
-                raise cause
-            raise self.broken(str(cause), cause) from cause
+            raise self._failed(answer_error(payload["error"], self._place))
         message = _read(payload, self._calls)
         self._calls += len(message.tool_calls)
         self.done = payload.get("done") is True
         if message.content or message.reasoning_content or message.tool_calls or message.response_meta:
             self._chunks.append(message)
+            self.started = True
             yield message
 
 
@@ -250,8 +232,8 @@ def _read(payload: JSON, calls_before: int | None) -> Message:
     found = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     return Message(
         role="assistant",
-        content=_text(said, "content"),
-        reasoning_content=_text(said, "thinking"),
+        content=text_of(said, "content"),
+        reasoning_content=text_of(said, "thinking"),
         tool_calls=tuple(
             _tool_call(call, None if calls_before is None else calls_before + position)
             for position, call in enumerate(found)
@@ -266,7 +248,7 @@ def _tool_call(call: JSON, index: int | None) -> ToolCall:
     arguments = function.get("arguments")
     text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments or {}).decode()
     return ToolCall(
-        index=index, id=_text(call, "id"), function=FunctionCall(name=_text(function, "name"), arguments=text)
+        index=index, id=text_of(call, "id"), function=FunctionCall(name=text_of(function, "name"), arguments=text)
     )
 
 
@@ -276,12 +258,7 @@ def _meta(payload: JSON) -> ResponseMeta | None:
         return None if logprobs is None else ResponseMeta(logprobs=logprobs)
     prompt, completion = _count(payload, "prompt_eval_count"), _count(payload, "eval_count")
     usage = TokenUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
-    return ResponseMeta(finish_reason=_text(payload, "done_reason"), usage=usage, logprobs=logprobs)
-
-
-def _text(fields: JSON, name: str) -> str:
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
+    return ResponseMeta(finish_reason=text_of(payload, "done_reason"), usage=usage, logprobs=logprobs)
 
 
 def _count(fields: JSON, name: str) -> int:

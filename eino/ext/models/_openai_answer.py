@@ -5,13 +5,14 @@ Fields that nobody documents are ignored; a documented field of the wrong type c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
-from eino.ext.models._openai_errors import Place, answer_error, unreadable
+from eino.ext.models._json_fields import JSONObject, count_of, object_of, text_of
 from eino.ext.models._openai_reasoning import REASONING_DETAILS, whole_details
+from eino.ext.models._service_errors import Place, answer_error, unreadable
 from eino.schema.message import Message
 from eino.schema.parts import AssistantPart, AudioPart, ImageMedia, ImagePart, Media
 from eino.schema.tool import FunctionCall, ToolCall
@@ -30,7 +31,6 @@ __all__ = [
     "ANNOTATIONS",
     "REFUSAL",
     "REQUEST_ID",
-    "JSONObject",
     "answer_parts",
     "arguments_text",
     "call_extra",
@@ -39,12 +39,9 @@ __all__ = [
     "read_answer",
     "read_logprobs",
     "read_usage",
-    "text_of",
     "texts_of",
     "usage_of",
 ]
-
-JSONObject: TypeAlias = Mapping[str, Any]
 
 REQUEST_ID: Final = "openai-request-id"
 """Key in `Message.extra`: the id that the server gave the answer. The Go original uses the same key."""
@@ -83,12 +80,7 @@ def read_answer(body: bytes, place: Place, content_type: str = "application/json
         InvalidResponseError: If `body` is no answer of a model.
         ComponentError: If the answer reports an error, although the response is a success.
     """
-    try:
-        payload = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise unreadable(place, f"no JSON ({error})", content_type, body) from error
-    if not isinstance(payload, dict):
-        raise unreadable(place, f"a JSON {type(payload).__name__} instead of an object", content_type, body)
+    payload = object_of(body, place, content_type)
     choice = first_choice(payload)
     problem = choice_error(payload, choice)
     if problem is not None:
@@ -122,12 +114,6 @@ def _message(payload: JSONObject, choice: JSONObject) -> Message:
         ),
         extra=extra,
     )
-
-
-def text_of(fields: JSONObject, name: str) -> str:
-    """Return the text under `name`; empty when there is none."""
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def texts_of(said: JSONObject) -> tuple[str, str]:
@@ -192,18 +178,18 @@ def read_usage(usage: object) -> TokenUsage | None:
     """
     if not isinstance(usage, dict) or not usage:
         return None
-    prompt = _count(usage, "prompt_tokens")
-    completion = _count(usage, "completion_tokens")
+    prompt = count_of(usage, "prompt_tokens")
+    completion = count_of(usage, "completion_tokens")
     details = usage.get("prompt_tokens_details")
-    cached = _count(details, "cached_tokens") or _count(usage, "prompt_cache_hit_tokens")
+    cached = count_of(details, "cached_tokens") or count_of(usage, "prompt_cache_hit_tokens")
     spent = usage.get("completion_tokens_details")
     return TokenUsage(
         prompt_tokens=prompt,
-        prompt_token_details=PromptTokenDetails(cached_tokens=cached or _count(usage, "cached_tokens")),
+        prompt_token_details=PromptTokenDetails(cached_tokens=cached or count_of(usage, "cached_tokens")),
         completion_tokens=completion,
-        total_tokens=_count(usage, "total_tokens") or prompt + completion,
+        total_tokens=count_of(usage, "total_tokens") or prompt + completion,
         completion_token_details=CompletionTokenDetails(
-            reasoning_tokens=_count(spent, "reasoning_tokens") or _count(usage, "reasoning_tokens")
+            reasoning_tokens=count_of(spent, "reasoning_tokens") or count_of(usage, "reasoning_tokens")
         ),
     )
 
@@ -237,11 +223,6 @@ def _log(entry: JSONObject) -> float:
 def _bytes(entry: JSONObject) -> tuple[int, ...]:
     value = entry.get("bytes")
     return tuple(item for item in value if isinstance(item, int)) if isinstance(value, list) else ()
-
-
-def _count(fields: object, name: str) -> int:
-    value = fields.get(name) if isinstance(fields, dict) else None
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
 
 
 def _joined(parts: object, names: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from eino.ext.models._openai_answer import JSONObject, arguments_text, call_extra, text_of
+from eino.ext.models._json_fields import JSONObject, text_of
+from eino.ext.models._openai_answer import arguments_text, call_extra
 from eino.schema.tool import FunctionCall, ToolCall
 
 __all__ = ["StreamedCalls"]

@@ -13,6 +13,7 @@ from eino.components.model import ModelOptions
 from eino.errors import InvalidRequestError
 from eino.ext.models._openai_answer import REFUSAL
 from eino.ext.models._openai_reasoning import REASONING_DETAILS
+from eino.ext.models._tool_choice import allowed_names, choice_among
 from eino.schema.message import Message
 from eino.schema.parts import (
     AssistantPart,
@@ -88,26 +89,20 @@ def _extra_fields(fields: Mapping[str, Any]) -> JSON:
 
 def _tools(options: ModelOptions) -> JSON:
     tools = options.offered_tools
-    names = [tool.name for tool in tools]
-    allowed = list(options.allowed_tools or ())
-    for name in allowed:
-        if name not in names:
-            raise InvalidRequestError(f"allowed_tools names {name!r}, which is not offered; offered are {names!r}")
-    choice = options.tool_choice or None
-    if choice == "forced" and not tools:
-        raise InvalidRequestError("tool_choice is 'forced', but no tools are offered; bind some with with_tools()")
+    allowed = allowed_names(options, tools)
+    choice = choice_among(options, tools)
     if not tools:
         return {}
     body: JSON = {"tools": [_tool(tool) for tool in tools]}
     if choice is not None or allowed:
-        body["tool_choice"] = _tool_choice(choice, allowed, names)
+        body["tool_choice"] = _tool_choice(choice, allowed, tools)
     return body
 
 
-def _tool_choice(choice: str | None, allowed: list[str], names: list[str]) -> str | JSON:
+def _tool_choice(choice: str | None, allowed: list[str], tools: Sequence[ToolInfo]) -> str | JSON:
     if choice == "forbidden":
         return "none"
-    candidates = allowed or names
+    candidates = allowed or [tool.name for tool in tools]
     if choice == "forced" and len(candidates) == 1:
         return {"type": "function", "function": {"name": candidates[0]}}
     mode = "required" if choice == "forced" else "auto"

@@ -3,152 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, ClassVar
 
-import msgspec
-
-from eino.errors import ComponentError, ConcatError, StreamBrokenError
+from eino.errors import ConcatError
+from eino.ext.models._answer_decoder import EventDecoder
+from eino.ext.models._json_fields import JSONObject, text_of
 from eino.ext.models._openai_answer import (
     ANNOTATIONS,
     REFUSAL,
     REQUEST_ID,
-    JSONObject,
     answer_parts,
     choice_error,
     first_choice,
     read_answer,
     read_logprobs,
-    text_of,
     texts_of,
     usage_of,
 )
 from eino.ext.models._openai_calls import StreamedCalls
-from eino.ext.models._openai_errors import Place, answer_error, unreadable
 from eino.ext.models._openai_reasoning import REASONING_DETAILS, StreamedDetails
-from eino.ext.models._sse import EventTooLongError, ServerSentEvent, SSEParser, may_be_events
+from eino.ext.models._service_errors import Place, answer_error
+from eino.ext.models._sse import ServerSentEvent
 from eino.schema import Message, ResponseMeta, concat_messages
 
 __all__ = ["StreamDecoder"]
 
-_HEAD_BYTES: Final = 512
-"""How much of a body is kept, to be shown when it turns out to be no answer."""
 
-_decode: Final = msgspec.json.Decoder().decode
-
-
-class StreamDecoder:
+class StreamDecoder(EventDecoder):
     """Turns the body of a streamed answer into chunks of a message, and tells a whole answer from a broken one.
 
     An answer is whole when the server says so (`[DONE]`) or the model does (a finish reason). Chunks that carry
     nothing are left out. A server that answers in one JSON document, although a stream was asked for, is understood.
     """
 
+    _END: ClassVar = "[DONE]"
+
     def __init__(self, place: Place, content_type: str = "text/event-stream") -> None:
-        self._place = place
-        self._content_type = content_type
-        self._document = bytearray() if "json" in content_type else None
-        self._parser = SSEParser()
+        super().__init__(place, content_type, read_answer)
         self._calls = StreamedCalls()
-        self._head = bytearray()
         self._chunks: list[Message] = []
         self._annotations: list[Any] = []
         self._details = StreamedDetails()
         self._identity: str | None = None
         self._audio_identity = ""
-        self._events = 0
-        self._finished = False
-        self.done = False
-        """Whether the server said that nothing more will come."""
 
-    def feed(self, piece: bytes) -> Iterator[Message]:
-        """Yield the chunks that `piece` completes.
-
-        Raises:
-            ComponentError: If the server reports an error before the first chunk; the class says which.
-            StreamBrokenError: If it does so later, or sends what is no JSON; `partial` holds what came before.
-        """
-        if self._document is not None:
-            self._document += piece
-            return
-        if not self._events and len(self._head) < _HEAD_BYTES:
-            self._head += piece[:_HEAD_BYTES]
-        try:
-            events = self._parser.feed(piece)
-        except EventTooLongError as error:
-            raise self.broken(str(error)) from error
-        for event in events:
-            if self.done:
-                return
-            yield from self._read(event)
-
-    def end(self) -> Iterator[Message]:
-        """Yield what is left when the connection has ended in the regular way.
-
-        Raises:
-            InvalidResponseError: If what came is no answer of a model.
-            StreamBrokenError: If the answer is not whole; `partial` holds what there is.
-        """
-        if self._document is not None:
-            yield read_answer(bytes(self._document), self._place)
-            return
-        yield from self._last_event()
-        if not self.done and not self._finished:
-            raise self._incomplete()
-        late: dict[str, Any] = {ANNOTATIONS: self._annotations, REASONING_DETAILS: self._details.blocks}
-        if any(late.values()):
-            yield Message(role="assistant", content="", extra={name: found for name, found in late.items() if found})
-
-    def broken(self, why: str, cause: ComponentError | None = None) -> StreamBrokenError:
-        """Return the error for a stream that ends here because of `why`; it can be retried if its cause can."""
-        error = StreamBrokenError(f"the answer of {self._place} broke off: {why}", partial=self._partial())
-        if cause is not None:
-            error.retryable = cause.retryable
-        return error
-
-    @property
-    def started(self) -> bool:
-        """Whether a chunk was handed out, so that an error now comes in the middle of an answer."""
-        return bool(self._chunks)
-
-    def _last_event(self) -> Iterator[Message]:
-        """Read an event that lacks the empty line behind it."""
-        event = self._parser.flush()
-        if event is None or self.done:
-            return
-        try:
-            yield from self._read(event)
-        except StreamBrokenError as error:
-            if isinstance(error.__cause__, msgspec.DecodeError):
-                raise self.broken("the connection ended in the middle of an event") from error.__cause__
-            raise
-
-    def _incomplete(self) -> ComponentError:
-        if self._events:
-            return self.broken("the connection ended before the model had finished, without [DONE]")
-        if not may_be_events(bytes(self._head)):
-            return unreadable(self._place, "no events", self._content_type, bytes(self._head))
-        return self.broken("the connection ended before the first event")
-
-    def _partial(self) -> Message | None:
-        if not self._chunks:
-            return None
+    def _partial(self) -> Message:
         try:
             return concat_messages(self._chunks)
         except ConcatError:  # chunks that contradict each other must not hide why the stream broke
             return concat_messages([chunk.replace(extra={}, tool_calls=()) for chunk in self._chunks])
+
+    def _rest(self) -> Iterator[Message]:
+        late: dict[str, Any] = {ANNOTATIONS: self._annotations, REASONING_DETAILS: self._details.blocks}
+        if any(late.values()):
+            yield Message(role="assistant", content="", extra={name: found for name, found in late.items() if found})
 
     def _read(self, event: ServerSentEvent) -> Iterator[Message]:
         data = event.data.strip()
         if data.startswith("[DONE]"):
             self.done = True
             return
-        if not data:
-            return
-        try:
-            payload = _decode(data)
-        except msgspec.DecodeError as error:
-            raise self.broken(f"an event is no JSON ({error}): {data[:100]!r}") from error
-        self._events += 1
+        payload = self._payload(data)
         if not isinstance(payload, dict):
             return
         choice = first_choice(payload)
@@ -160,13 +75,7 @@ class StreamDecoder:
         if problem is None and event.event == "error":
             problem = payload
         if problem is not None:
-            self._raise(problem)
-
-    def _raise(self, problem: object) -> None:
-        cause = answer_error(problem, self._place)
-        if not self._chunks:
-            raise cause
-        raise self.broken(str(cause), cause) from cause
+            raise self._failed(answer_error(problem, self._place))
 
     def _message(self, payload: JSONObject, choice: JSONObject | None) -> Message | None:
         """Return the chunk that an event carries, or None if it carries nothing."""

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import ssl
 import sys
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 
-from eino.errors import (
-    ComponentError,
-    ConnectionFailedError,
-    RequestTimeoutError,
-    StreamBrokenError,
-)
-from eino.ext.models._openai_errors import Place, scrub, status_error
+from eino.errors import ComponentError, ConnectionFailedError, RequestTimeoutError
+from eino.ext.models._answer_decoder import AnswerDecoder
+from eino.ext.models._service_errors import Place, scrub, status_error
 
 __all__ = ["broken", "failure", "not_sent", "transport_errors"]
-
-
-class BreakableStream(Protocol):
-    """What decodes a stream."""
-
-    @property
-    def started(self) -> bool:
-        """Whether a chunk was handed out."""
-        ...
-
-    def broken(self, why: str) -> StreamBrokenError:
-        """Return the error for a stream that ends here because of `why`."""
-        ...
 
 
 def transport_errors() -> tuple[type[Exception], ...]:
@@ -65,7 +48,7 @@ def not_sent(error: Exception, place: Place) -> ComponentError:
     return ConnectionFailedError(f"the connection to {place} failed: {why}; check base_url= and the network")
 
 
-def broken(error: Exception, decoder: BreakableStream, place: Place) -> ComponentError:
+def broken(error: Exception, decoder: AnswerDecoder, place: Place) -> ComponentError:
     """Return the error for a connection that failed while the answer was read."""
     why = _words(error)
     if decoder.started:

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from msgspec import UNSET
-
+from eino.components.model import ModelOptions
 from eino.errors import BuildError
 
-__all__ = ["given", "host_of"]
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["host_of", "own_options", "secrets_of", "timeouts"]
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+"""How long a server may take to accept a connection, in seconds: it can be silent for long only once it is there."""
+_SHORTEST_SECRET: Final = 8
+"""Characters of the shortest key that is taken out of error texts: what is shorter could be any word of theirs."""
 
 
-def given(value: Any) -> Any:
-    """Return an argument of the constructor as an option: None there means that it was left out."""
-    return UNSET if value is None else value
+def own_options(model: str, **settings: Any) -> ModelOptions:
+    """Return the options that a constructor was given; what is None there was left out."""
+    return ModelOptions(model=model, **{name: value for name, value in settings.items() if value is not None})
+
+
+def secrets_of(*keys: object) -> tuple[str, ...]:
+    """Return what error texts must not contain: those of `keys` that are texts, not functions that return one."""
+    return tuple(key for key in keys if isinstance(key, str) and len(key) >= _SHORTEST_SECRET)
+
+
+def timeouts(timeout_s: float | None) -> httpx2.Timeout:
+    """Return the limits of a client: for each silence `timeout_s` in seconds, None for ever; less to connect."""
+    import httpx2
+
+    return httpx2.Timeout(timeout_s, connect=min(_CONNECT_TIMEOUT_S, timeout_s or _CONNECT_TIMEOUT_S))
 
 
 def host_of(base_url: str, like: str) -> str:

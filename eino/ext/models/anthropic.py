@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
 from eino.components.structured_output import StructuredOutput
-from eino.errors import BuildError, InvalidRequestError, MissingExtraError
+from eino.errors import BuildError, MissingExtraError
 from eino.ext.models._anthropic_answer import CALL, CONTENT, RESPONSE, THOUGHT, read_answer
 from eino.ext.models._anthropic_format import response_format
 from eino.ext.models._anthropic_parts import BLOCK
 from eino.ext.models._anthropic_request import DEFAULT_MAX_TOKENS, request_body
 from eino.ext.models._anthropic_stream import StreamDecoder
+from eino.ext.models._clients import Clients
+from eino.ext.models._connected import ConnectedModel
 from eino.ext.models._http_body import ResponseBody, drain
-from eino.ext.models._openai_client import Clients
-from eino.ext.models._openai_errors import Place
 from eino.ext.models._sdk_failures import broken, failure, transport_errors
-from eino.ext.models._settings import given, host_of
+from eino.ext.models._service_errors import Place
+from eino.ext.models._settings import host_of, own_options, secrets_of, timeouts
 from eino.schema.message import Message
 
 if TYPE_CHECKING:
@@ -50,14 +49,12 @@ T = TypeVar("T")
 DEFAULT_BASE_URL: Final = "https://api.anthropic.com"
 DEFAULT_TIMEOUT_S: Final = 600.0
 """A model that thinks, or uses the service's own tools, can be silent for minutes; the SDK uses the same limit."""
-CONNECT_TIMEOUT_S: Final = 5.0
 _PATH: Final = "/v1/messages"
 _FROM_FUNCTION: Final = "from-a-function"
 """What the SDK is told when each request brings a key of its own."""
-_KEY_HINT: Final = "check api_key= or the environment variable ANTHROPIC_API_KEY"
 
 
-class AnthropicChatModel:
+class AnthropicChatModel(ConnectedModel):
     """A chat model behind Anthropic's Messages API.
 
     Retries of the SDK are off: wrap the model in `RetryChatModel`. One instance may be used by many tasks, threads
@@ -96,6 +93,8 @@ class AnthropicChatModel:
         MissingExtraError: When the module is imported, if the library `anthropic` is not installed.
     """
 
+    _key_hint: ClassVar = "check api_key= or the environment variable ANTHROPIC_API_KEY"
+
     def __init__(
         self,
         *,
@@ -123,18 +122,18 @@ class AnthropicChatModel:
         self._key = api_key if callable(api_key) else None
         given_key = _FROM_FUNCTION if callable(api_key) else api_key
         credential = _credential(given_key, auth_token, f"model {model!r} at {self._host}")
-        self._secrets = tuple(secret for secret in credential.values() if len(secret) >= 8)
+        self._secrets = secrets_of(*credential.values())
         self._betas = tuple(betas)
         self._system_in_place = system_in_place
         fields = dict(extra_fields or {}) | ({} if thinking is None else {"thinking": dict(thinking)})
-        self._options = ModelOptions(
-            model=model,
-            temperature=given(temperature),
-            top_p=given(top_p),
-            max_tokens=given(max_tokens),
-            stop=given(stop),
-            response_format=given(response_format),
-            extra_fields=given(fields or None),
+        self._options = own_options(
+            model,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            stop=stop,
+            response_format=response_format,
+            extra_fields=fields or None,
         )
         settings = credential | {
             "base_url": address,
@@ -143,24 +142,6 @@ class AnthropicChatModel:
             "default_query": default_query,
         }
         self._clients = Clients(lambda: _client(settings, timeout_s), shared=http_client is not None)
-
-    def __repr__(self) -> str:
-        tools = (
-            f", tools={[tool.name for tool in self._options.offered_tools]!r}" if self._options.offered_tools else ""
-        )
-        return f"AnthropicChatModel(model={self._options.model!r}, host={self._host!r}{tools})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections that the running event loop opened, also those of copies made with `with_tools`."""
-        await self._clients.aclose()
 
     def with_tools(self, tools: Sequence[ToolLike]) -> Self:
         """Return a copy that may call `tools`; it shares the connections.
@@ -172,9 +153,7 @@ class AnthropicChatModel:
             TypeError: If one is no tool.
             ValueError: If one has no name, or two have the same one.
         """
-        twin = copy.copy(self)
-        twin._options = self._options.merge(ModelOptions(tools=tools))
-        return twin
+        return super().with_tools(tools)
 
     def with_structured_output(self, target: type[T], *, repairs: int = 1) -> StructuredOutput[T]:
         """Return what asks this model for values of a type: `await structured.invoke(messages)`.
@@ -267,13 +246,11 @@ class AnthropicChatModel:
     def _request(
         self, messages: Sequence[Message], options: ModelOptions, *, stream: bool
     ) -> tuple[Place, dict[str, Any], dict[str, str]]:
-        merged = self._options.merge(options)
-        if not merged.model:
-            raise InvalidRequestError("the options switch the model's name off; a request needs one")
+        place, merged = self._asked(options)
         body = request_body(messages, merged, stream=stream, system_in_place=self._system_in_place)
         betas = dict.fromkeys([*self._betas, *body.pop("betas", ())])
         headers = {"anthropic-beta": ",".join(betas)} if betas else {}
-        return Place(str(merged.model), self._host, self._secrets, _KEY_HINT), body, headers
+        return place, body, headers
 
 
 def _require_httpx2(client: object) -> None:
@@ -302,11 +279,9 @@ def _credential(api_key: str | None, auth_token: str | None, where: str) -> dict
 
 
 def _client(settings: Mapping[str, Any], timeout_s: float | None) -> Any:
-    import httpx2
     from anthropic import AsyncAnthropic
 
-    timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s or CONNECT_TIMEOUT_S))
-    return AsyncAnthropic(**settings, timeout=timeout, max_retries=0)
+    return AsyncAnthropic(**settings, timeout=timeouts(timeout_s), max_retries=0)
 
 
 def _refusal(message: Message) -> str | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
+from eino.components.model import NO_MODEL_OPTIONS, ModelOptions
 from eino.components.structured_output import StructuredOutput, object_schema
 from eino.errors import BuildError, ComponentError, InvalidRequestError, MissingExtraError
+from eino.ext.models._clients import Clients
+from eino.ext.models._connected import ConnectedModel
 from eino.ext.models._gemini_answer import DETAILS, MODEL_VERSION, RESPONSE_ID, read_answer
 from eino.ext.models._gemini_client import Sender, Settings
 from eino.ext.models._gemini_errors import status_error
@@ -19,10 +19,9 @@ from eino.ext.models._gemini_parts import PART_FIELDS, PARTS, THOUGHT_SIGNATURE
 from eino.ext.models._gemini_request import request_body
 from eino.ext.models._gemini_stream import StreamDecoder
 from eino.ext.models._http_body import ResponseBody
-from eino.ext.models._openai_client import Clients
-from eino.ext.models._openai_errors import Place, unreadable
 from eino.ext.models._sdk_failures import broken, not_sent, transport_errors
-from eino.ext.models._settings import given, host_of
+from eino.ext.models._service_errors import Place, unreadable
+from eino.ext.models._settings import host_of, own_options, secrets_of, timeouts
 from eino.schema.message import Message
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ DEFAULT_API_VERSION: Final = "v1beta"
 """Where tools, thoughts and schemas are; the stable `v1` lags behind."""
 DEFAULT_TIMEOUT_S: Final = 600.0
 """Thinking models can be silent for minutes."""
-CONNECT_TIMEOUT_S: Final = 5.0
 
 
 def response_format(of: Any) -> dict[str, Any]:
@@ -70,7 +68,7 @@ def response_format(of: Any) -> dict[str, Any]:
     return {"responseMimeType": "application/json", "responseJsonSchema": schema}
 
 
-class GeminiChatModel:
+class GeminiChatModel(ConnectedModel):
     """A chat model behind Gemini's generateContent protocol.
 
     Nothing is retried: wrap the model in `RetryChatModel`. One instance may be used by many tasks, threads and event
@@ -112,6 +110,10 @@ class GeminiChatModel:
         MissingExtraError: When the module is imported, if the library `google-genai` is not installed.
     """
 
+    _key_hint: ClassVar = (
+        "check api_key= or the environment variables GOOGLE_API_KEY and GEMINI_API_KEY (Vertex AI: credentials=)"
+    )
+
     def __init__(
         self,
         *,
@@ -152,48 +154,19 @@ class GeminiChatModel:
         key = self._sender.api_key
         if not key.isascii():
             raise BuildError(f"the key of model {model!r} has characters that no header can hold; check api_key=")
-        self._secrets = (key,) if len(key) >= 8 else ()
-        self._options = ModelOptions(
-            model=model,
-            temperature=given(temperature),
-            top_p=given(top_p),
-            max_tokens=given(max_tokens),
-            stop=given(stop),
-            response_format=given(response_format),
-            extra_fields=given(extra_fields),
+        self._secrets = secrets_of(key)
+        self._options = own_options(
+            model,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            stop=stop,
+            response_format=response_format,
+            extra_fields=extra_fields,
         )
         self._clients: Clients[httpx2.AsyncClient] = Clients(
             lambda: http_client or _client(timeout_s), shared=http_client is not None, close=_close
         )
-
-    def __repr__(self) -> str:
-        tools = (
-            f", tools={[tool.name for tool in self._options.offered_tools]!r}" if self._options.offered_tools else ""
-        )
-        return f"GeminiChatModel(model={self._options.model!r}, host={self._host!r}{tools})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections that the running event loop opened, also those of copies made with `with_tools`."""
-        await self._clients.aclose()
-
-    def with_tools(self, tools: Sequence[ToolLike]) -> Self:
-        """Return a copy that may call `tools`; it shares the connections.
-
-        Raises:
-            TypeError: If one is no tool.
-            ValueError: If one has no name, or two have the same one.
-        """
-        twin = copy.copy(self)
-        twin._options = self._options.merge(ModelOptions(tools=tools))
-        return twin
 
     def with_structured_output(self, target: type[T], *, repairs: int = 1) -> StructuredOutput[T]:
         """Return what asks this model for values of a type: `await structured.invoke(messages)`.
@@ -226,9 +199,9 @@ class GeminiChatModel:
             ConnectionFailedError: If the server cannot be reached, or the connection broke.
             InvalidResponseError: If what came back is no answer.
         """
-        place, model, body = self._request(messages, options)
+        place, body = self._request(messages, options)
         try:
-            async with self._sent(model, body, place, stream=False) as response:
+            async with self._sent(place, body, stream=False) as response:
                 return read_answer(await response.aread(), place, response.headers.get("content-type", ""))
         except transport_errors() as error:
             raise not_sent(error, place) from error
@@ -244,9 +217,9 @@ class GeminiChatModel:
                 error or sends what is no answer, or it stops before the model had finished. `partial` holds what
                 had arrived.
         """
-        place, model, body = self._request(messages, options)
+        place, body = self._request(messages, options)
         try:
-            async with self._sent(model, body, place, stream=True) as response:
+            async with self._sent(place, body, stream=True) as response:
                 decoder = StreamDecoder(place, response.headers.get("content-type", ""))
                 async with ResponseBody(response) as pieces:
                     try:
@@ -260,27 +233,16 @@ class GeminiChatModel:
         except transport_errors() as error:
             raise not_sent(error, place) from error
 
-    def _request(self, messages: Sequence[Message], options: ModelOptions) -> tuple[Place, str, dict[str, Any]]:
-        merged = self._options.merge(options)
-        model = str(merged.model or "")
-        if not model:
-            raise InvalidRequestError("the options switch the model's name off; a request needs one")
-        if not _NOT_IN_NAMES.isdisjoint(model) or ".." in model:
-            raise InvalidRequestError(f"{model!r} is no name of a model: it becomes a part of the address")
-        place = Place(
-            model,
-            self._host,
-            self._secrets,
-            "check api_key= or the environment variables GOOGLE_API_KEY and GEMINI_API_KEY (Vertex AI: credentials=)",
-        )
-        return place, model, request_body(messages, merged)
+    def _request(self, messages: Sequence[Message], options: ModelOptions) -> tuple[Place, dict[str, Any]]:
+        place, merged = self._asked(options)
+        if not _NOT_IN_NAMES.isdisjoint(place.model) or ".." in place.model:
+            raise InvalidRequestError(f"{place.model!r} is no name of a model: it becomes a part of the address")
+        return place, request_body(messages, merged)
 
     @asynccontextmanager
-    async def _sent(
-        self, model: str, body: Mapping[str, Any], place: Place, *, stream: bool
-    ) -> AsyncIterator[httpx2.Response]:
+    async def _sent(self, place: Place, body: Mapping[str, Any], *, stream: bool) -> AsyncIterator[httpx2.Response]:
         """Send a request; the response is a success, and closed at the end of the block."""
-        request = await self._sender.request(model, body, stream=stream)
+        request = await self._sender.request(place.model, body, stream=stream)
         client = self._clients.get()
         async with client.stream(
             "POST", request.url, content=request.content, headers=dict(request.headers)
@@ -298,8 +260,7 @@ _NOT_IN_NAMES: Final = frozenset("?&#% ")
 def _client(timeout_s: float | None) -> httpx2.AsyncClient:
     import httpx2
 
-    timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s or CONNECT_TIMEOUT_S))
-    return httpx2.AsyncClient(timeout=timeout)
+    return httpx2.AsyncClient(timeout=timeouts(timeout_s))
 
 
 async def _close(client: httpx2.AsyncClient) -> None:

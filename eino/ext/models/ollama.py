@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
-from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
+from eino.components.model import NO_MODEL_OPTIONS, ModelOptions
 from eino.components.structured_output import StructuredOutput, object_schema
 from eino.errors import (
     ComponentError,
     ConnectionFailedError,
-    InvalidRequestError,
     MissingExtraError,
     RequestTimeoutError,
 )
+from eino.ext.models._clients import Clients
+from eino.ext.models._connected import ConnectedModel
 from eino.ext.models._http_body import ResponseBody, drain
 from eino.ext.models._ollama_place import KEY_HINT, address_of, host_of
 from eino.ext.models._ollama_wire import LineDecoder, read_whole, request_body
-from eino.ext.models._openai_client import Clients
-from eino.ext.models._openai_errors import Place, status_error
-from eino.ext.models._settings import given
+from eino.ext.models._service_errors import Place, status_error
+from eino.ext.models._settings import own_options
 from eino.schema.message import Message
 
 if importlib.util.find_spec("ollama") is None:
@@ -40,7 +38,7 @@ DEFAULT_TIMEOUT_S: Final = 300.0
 """The first request loads the model, which can take minutes."""
 
 
-class OllamaChatModel:
+class OllamaChatModel(ConnectedModel):
     """A chat model on an Ollama server. `async with model:` or `await model.aclose()` closes its connections.
 
     The protocol has no tool choice: `forbidden` and `allowed_tools` decide what is offered, `forced` is refused.
@@ -59,6 +57,8 @@ class OllamaChatModel:
         MissingExtraError: When the module is imported, if the library `ollama` is not installed.
     """
 
+    _key_hint: ClassVar = KEY_HINT
+
     def __init__(
         self,
         *,
@@ -76,14 +76,14 @@ class OllamaChatModel:
     ) -> None:
         address = address_of(base_url)
         self._host = host_of(address)
-        self._options = ModelOptions(
-            model=model,
-            temperature=given(temperature),
-            top_p=given(top_p),
-            max_tokens=given(max_tokens),
-            stop=given(stop),
-            response_format=given(response_format),
-            extra_fields=given(extra_fields),
+        self._options = own_options(
+            model,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            stop=stop,
+            response_format=response_format,
+            extra_fields=extra_fields,
         )
 
         def make() -> Any:
@@ -92,32 +92,6 @@ class OllamaChatModel:
             return AsyncClient(host=address, timeout=timeout_s, headers=dict(headers or {}), transport=transport)
 
         self._clients = Clients(make, shared=False)
-
-    def __repr__(self) -> str:
-        return f"OllamaChatModel(model={self._options.model!r}, host={self._host!r})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections that the running event loop opened, also those of copies made with `with_tools`."""
-        await self._clients.aclose()
-
-    def with_tools(self, tools: Sequence[ToolLike]) -> Self:
-        """Return a copy that may call `tools`; it shares the connections.
-
-        Raises:
-            TypeError: If one is no tool.
-            ValueError: If one has no name, or two have the same one.
-        """
-        twin = copy.copy(self)
-        twin._options = self._options.merge(ModelOptions(tools=tools))
-        return twin
 
     def with_structured_output(self, target: type[T], *, repairs: int = 1) -> StructuredOutput[T]:
         """Return what asks this model for values of a type: `await structured.invoke(messages)`.
@@ -195,10 +169,7 @@ class OllamaChatModel:
     def _request(
         self, messages: Sequence[Message], options: ModelOptions, *, stream: bool
     ) -> tuple[Place, dict[str, Any]]:
-        merged = self._options.merge(options)
-        if not merged.model:
-            raise InvalidRequestError("the options switch the model's name off; a request needs one")
-        place = Place(str(merged.model), self._host, key_hint=KEY_HINT)
+        place, merged = self._asked(options)
         return place, request_body(messages, merged, stream=stream)
 
 

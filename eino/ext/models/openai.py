@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
-from eino.components.model import NO_MODEL_OPTIONS, ModelOptions, ToolLike
+from eino.components.model import NO_MODEL_OPTIONS, ModelOptions
 from eino.components.structured_output import StructuredOutput
-from eino.errors import BuildError, InvalidRequestError, MissingExtraError
+from eino.errors import BuildError, MissingExtraError
+from eino.ext.models._clients import Clients
+from eino.ext.models._connected import ConnectedModel
 from eino.ext.models._http_body import ResponseBody, drain
 from eino.ext.models._openai_answer import ANNOTATIONS, REFUSAL, REQUEST_ID, read_answer
-from eino.ext.models._openai_client import Clients
-from eino.ext.models._openai_errors import Place
 from eino.ext.models._openai_format import response_format
 from eino.ext.models._openai_reasoning import REASONING_DETAILS
 from eino.ext.models._openai_request import JSON, Dialect, request_body
 from eino.ext.models._openai_stream import StreamDecoder
 from eino.ext.models._sdk_failures import broken, failure, transport_errors
-from eino.ext.models._settings import given, host_of
+from eino.ext.models._service_errors import Place
+from eino.ext.models._settings import host_of, own_options, secrets_of, timeouts
 from eino.schema.message import Message
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ T = TypeVar("T")
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 DEFAULT_TIMEOUT_S: Final = 600.0
 """Reasoning models can be silent for minutes; the SDK uses the same limit."""
-CONNECT_TIMEOUT_S: Final = 5.0
 
 
 class OpenAISettings(TypedDict, total=False):
@@ -76,7 +74,7 @@ _OWN_HOSTS: Final = (".openai.com", ".azure.com")
 """Hosts that know `max_completion_tokens`, and for new models refuse `max_tokens`."""
 
 
-class OpenAIChatModel:
+class OpenAIChatModel(ConnectedModel):
     """A chat model behind OpenAI's chat completions protocol: OpenAI, Azure, DeepSeek, Qwen, OpenRouter, Ollama, ...
 
     Retries of the SDK are off: wrap the model in `RetryChatModel`. One instance may be used by many tasks, threads
@@ -142,21 +140,21 @@ class OpenAIChatModel:
             raise BuildError(f"key_header={key_header!r} takes a key that is a text, not a function that returns one")
         self._host = host
         self._headers = None if key_header is None else {key_header: key}
-        self._secrets = (key,) if isinstance(key, str) and len(key) >= 8 else ()
+        self._secrets = secrets_of(key)
         own = f".{urlsplit(self._base_url).hostname}".endswith(_OWN_HOSTS)
         self._dialect = Dialect(
             max_tokens_field=max_tokens_field or ("max_completion_tokens" if own else "max_tokens"),
             reasoning_field=reasoning_field,
             include_usage=include_usage,
         )
-        self._options = ModelOptions(
-            model=model,
-            temperature=given(temperature),
-            top_p=given(top_p),
-            max_tokens=given(max_tokens),
-            stop=given(stop),
-            response_format=given(response_format),
-            extra_fields=given(extra_fields),
+        self._options = own_options(
+            model,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            stop=stop,
+            response_format=response_format,
+            extra_fields=extra_fields,
         )
         settings = {
             "api_key": key,
@@ -166,35 +164,6 @@ class OpenAIChatModel:
             "default_query": default_query,
         }
         self._clients = Clients(lambda: _client(settings, timeout_s), shared=http_client is not None)
-
-    def __repr__(self) -> str:
-        tools = (
-            f", tools={[tool.name for tool in self._options.offered_tools]!r}" if self._options.offered_tools else ""
-        )
-        return f"OpenAIChatModel(model={self._options.model!r}, host={self._host!r}{tools})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections that the running event loop opened, also those of copies made with `with_tools`."""
-        await self._clients.aclose()
-
-    def with_tools(self, tools: Sequence[ToolLike]) -> Self:
-        """Return a copy that may call `tools`; it shares the connections.
-
-        Raises:
-            TypeError: If one is no tool.
-            ValueError: If one has no name, or two have the same one.
-        """
-        twin = copy.copy(self)
-        twin._options = self._options.merge(ModelOptions(tools=tools))
-        return twin
 
     def with_structured_output(
         self, target: type[T], *, name: str = "", strict: bool | None = None, repairs: int = 1
@@ -281,10 +250,7 @@ class OpenAIChatModel:
         return self._clients.get().chat.completions
 
     def _request(self, messages: Sequence[Message], options: ModelOptions, *, stream: bool) -> tuple[Place, JSON]:
-        merged = self._options.merge(options)
-        if not merged.model:
-            raise InvalidRequestError("the options switch the model's name off; a request needs one")
-        place = Place(str(merged.model), self._host, self._secrets)
+        place, merged = self._asked(options)
         body = request_body(messages, merged, self._dialect, stream=stream)
         arguments: JSON = {name: body.pop(name) for name in ("model", "messages", "stream") if name in body}
         if self._headers is not None:
@@ -293,11 +259,9 @@ class OpenAIChatModel:
 
 
 def _client(settings: Mapping[str, Any], timeout_s: float | None) -> AsyncOpenAI:
-    import httpx2
     from openai import AsyncOpenAI
 
-    timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s or CONNECT_TIMEOUT_S))
-    return AsyncOpenAI(**settings, timeout=timeout, max_retries=0)
+    return AsyncOpenAI(**settings, timeout=timeouts(timeout_s), max_retries=0)
 
 
 def _without_bearer(headers: Mapping[str, Any]) -> dict[str, Any]:

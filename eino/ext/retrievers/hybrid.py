@@ -151,9 +151,9 @@ class HybridRetriever:
                     raise error
         if not outcomes:
             first = errors[min(errors)]
-            raise (
-                first if isinstance(first, ComponentError) else ComponentError(f"all retrievers failed: {first}")
-            ) from first
+            if isinstance(first, ComponentError):
+                raise first
+            raise ComponentError(f"all retrievers failed: {first}") from first
         return {names[place]: outcomes[place] for place in sorted(outcomes)}
 
     async def _one(self, name: str, query: str, options: RetrieverOptions, frame: Frame | None) -> list[Document]:

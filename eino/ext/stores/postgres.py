@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+from eino.components._closing import Closing
 from eino.compose.store import (
     Record,
     RunStatus,
@@ -45,7 +45,7 @@ T = TypeVar("T")
 _Summaries: TypeAlias = list[RunSummary]  # inside the class, `list` is its method
 
 
-class PostgresStore:
+class PostgresStore(Closing):
     """Stores runs in a PostgreSQL database, 12 or later, which any number of workers share.
 
     Each method is one transaction, committed to the disk of the server. Works on every event loop: the calls are made
@@ -103,14 +103,6 @@ class PostgresStore:
 
     def __repr__(self) -> str:
         return f"PostgresStore{self._connections.place}"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close all connections; used again, new ones are opened. Safe to call more than once."""

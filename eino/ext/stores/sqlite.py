@@ -7,9 +7,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Final, Self, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
+from eino.components._closing import Closing
 from eino.compose.store import (
     Record,
     RunStatus,
@@ -68,7 +68,7 @@ _SWEPT_AT_ONCE: Final = 1000
 """Rows that one sweep deletes at most, so that a claim never waits for a large one."""
 
 
-class SQLiteStore:
+class SQLiteStore(Closing):
     """Stores runs in an SQLite file, which processes of one machine may share.
 
     Each method is one transaction in a worker thread; the file is in WAL mode and each commit waits for the disk.
@@ -110,14 +110,6 @@ class SQLiteStore:
 
     def __repr__(self) -> str:
         return f"SQLiteStore({self.path!r})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the file; used again, it is opened again. Safe to call more than once."""

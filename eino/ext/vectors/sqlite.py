@@ -7,11 +7,11 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 from msgspec import UNSET
 
+from eino.components._closing import Closing
 from eino.components.embedder import Embedder
 from eino.components.indexer import NO_INDEXER_OPTIONS, IndexerOptions
 from eino.components.retriever import NO_RETRIEVER_OPTIONS, RetrieverOptions
@@ -48,7 +48,7 @@ Stemming = Literal["none", "english"]
 _TOKENIZERS: Final = {"none": "unicode61 remove_diacritics 2", "english": "porter unicode61 remove_diacritics 2"}
 
 
-class SQLiteVectorStore:
+class SQLiteVectorStore(Closing):
     """Documents, their vectors and their words in one SQLite file; an indexer and a retriever.
 
     The search by vector is exact: the vectors of an index lie in memory (4 bytes a dimension) from the first search on
@@ -110,14 +110,6 @@ class SQLiteVectorStore:
 
     def __repr__(self) -> str:
         return f"SQLiteVectorStore({self._database.path!r}, metric={self._metric!r})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the file and free the vectors in memory. Safe to call again; a later call of the store reopens it."""

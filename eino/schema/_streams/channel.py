@@ -61,14 +61,16 @@ class Inlet:
     `capacity` 0 means hand-over: there is room only while the consumer waits.
     """
 
-    __slots__ = ("blocked", "capacity", "channel", "ended", "feeder", "group", "nowait", "pending")
+    __slots__ = ("_tickets", "blocked", "capacity", "channel", "ended", "feeder", "group", "nowait", "pending")
 
     def __init__(self, capacity: int, *, nowait: NowaitSource | None = None) -> None:
         self.channel: Channel[Any]
         self.capacity = capacity
         self.pending = 0
         self.ended = False
-        self.blocked: deque[Parker] = deque()
+        self.blocked: deque[tuple[int, Parker]] = deque()
+        """Who waits for room, by ticket: the order in which they came."""
+        self._tickets = 0
         self.group: Group | None = None
         self.nowait = nowait
         self.feeder: Feeder | None = None
@@ -86,23 +88,39 @@ class Inlet:
         if channel.hungry:
             channel.feed()
 
-    async def wait_for_room(self, parker: Parker) -> None:
-        """Sleep until there may be room, the consumer has gone, or the inlet has ended."""
-        self.blocked.append(parker)
+    def ticket(self) -> int:
+        """Return a place in the order of those who wait for room, behind all that are given."""
+        self._tickets += 1
+        return self._tickets
+
+    async def wait_for_room(self, parker: Parker, ticket: int) -> None:
+        """Sleep until there may be room, the consumer has gone, or the inlet has ended.
+
+        Who was woken and found the room taken waits again with its ticket: nobody that came later goes first.
+        """
+        entry = (ticket, parker)
+        place = len(self.blocked)
+        while place and self.blocked[place - 1][0] > ticket:
+            place -= 1
+        self.blocked.insert(place, entry)
         try:
             await parker.park()
         except BaseException:
-            if parker in self.blocked:
-                self.blocked.remove(parker)
+            if entry in self.blocked:
+                self.blocked.remove(entry)
             elif self.blocked:
-                self.blocked.popleft().unpark()  # it was this task's turn: pass it on
+                self.wake_next()  # it was this task's turn: pass it on
             raise
+
+    def wake_next(self) -> None:
+        """Wake who has waited for room the longest."""
+        self.blocked.popleft()[1].unpark()
 
     def refuse(self) -> None:
         """Accept nothing more, and let everyone who waits for room find out."""
         self.capacity = REFUSES
         while self.blocked:
-            self.blocked.popleft().unpark()
+            self.wake_next()
 
     def end(self) -> None:
         """Say that nothing more will come. What was pushed stays readable."""
@@ -226,7 +244,7 @@ class Channel(Generic[T]):
                 if item is END:
                     continue
             elif inlet.blocked and inlet.capacity:  # those without a buffer are woken by `ask`
-                inlet.blocked.popleft().unpark()
+                inlet.wake_next()
             return item
         return END
 
@@ -235,7 +253,7 @@ class Channel(Generic[T]):
         self.hungry = True
         for inlet in self._handovers:
             if inlet.blocked:
-                inlet.blocked.popleft().unpark()
+                inlet.wake_next()
 
     def _start_feeders(self) -> None:
         unstarted, self._unstarted = self._unstarted, []

@@ -168,4 +168,4 @@ class Puller(_Feeder):
 
 def pulling_ahead(inlet: Inlet, source: Source[Any]) -> Puller:
     """Return a puller that is ahead of the reader by what the inlet holds."""
-    return Puller(inlet, source, inlet.has_room, partial(inlet.wait_for_room, Parker()))
+    return Puller(inlet, source, inlet.has_room, partial(inlet.wait_for_room, Parker(), inlet.ticket()))

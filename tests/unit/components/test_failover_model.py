@@ -203,6 +203,16 @@ async def test_a_function_chooses_what_stands_in(streamed: bool) -> None:
     assert list(others[1].calls[0].messages) == reworded
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_errors_that_cause_each_other_have_no_last_message(count: int) -> None:
+    errors = [ServerError(str(number)) for number in range(count)]
+    for number, error in enumerate(errors):
+        error.__cause__ = errors[(number + 1) % count]
+    failed = (FailedAttempt("first", errors[0]),)
+
+    assert FailoverContext(attempt=1, messages=(), options=ModelOptions(), failed=failed).last_message is None
+
+
 async def test_a_partial_answer_that_is_no_message_is_none() -> None:
     seen: list[Message | None] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -75,6 +76,13 @@ def failed(cause: Exception) -> ToolError:
     return error
 
 
+def ring(*errors: Exception) -> Exception:
+    """Return the first of errors of which each is caused by the next one, and the last by the first."""
+    for number, error in enumerate(errors):
+        error.__cause__ = errors[(number + 1) % len(errors)]
+    return errors[0]
+
+
 async def pieces(streaming: Any) -> list[Any]:
     return [piece async for piece in streaming.stream("{}")]
 
@@ -85,6 +93,23 @@ async def test_what_may_pass_is_tried_again(cause: Exception) -> None:
 
     assert await tool_retry(flaky, NOW).run("{}") == "{}"
     assert flaky.calls == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [
+        pytest.param(ring(ToolError("itself")), 1, id="its own cause"),
+        pytest.param(ring(ToolError("one"), ToolError("two")), 1, id="two that cause each other"),
+        pytest.param(ring(ToolError("one"), TimeoutError("late")), 2, id="two of which one may pass"),
+    ],
+)
+async def test_errors_that_cause_each_other_are_judged_once(error: Exception, calls: int) -> None:
+    """What is worth no other try is raised; the other is called again."""
+    flaky = Flaky(error)
+
+    with nullcontext() if calls > 1 else pytest.raises(ToolError):
+        await tool_retry(flaky, NOW).run("{}")
+    assert flaky.calls == calls
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,25 @@ async def test_an_error_of_a_tool_is_as_retryable_as_its_cause(error: Exception,
     assert caught.value.retryable is retryable
 
 
+@pytest.mark.parametrize(
+    ("errors", "retryable"),
+    [
+        pytest.param([ToolError("itself")], False, id="its own cause"),
+        pytest.param([ToolError("one"), ToolError("two")], False, id="two that cause each other"),
+        pytest.param([ToolError("one"), TimeoutError("late")], True, id="two of which one may pass"),
+    ],
+)
+async def test_errors_of_a_tool_that_cause_each_other_are_judged_once(errors: list[Exception], retryable: bool) -> None:
+    for number, error in enumerate(errors):
+        error.__cause__ = errors[(number + 1) % len(errors)]
+
+    with pytest.raises(ToolError) as caught:
+        await ToolsNode([fake_tool("ask", returns=errors[0])]).invoke(calls(("ask", {})))
+
+    assert caught.value.retryable is retryable
+    assert caught.value.__cause__ is errors[0]
+
+
 async def test_errors_may_be_returned_to_the_model() -> None:
     node = ToolsNode([add, divide], on_error="return_to_model")
 

@@ -15,7 +15,7 @@ from eino.components import ModelOptions
 from eino.errors import BuildError, InvalidRequestError, InvalidResponseError, OverloadedError
 from eino.ext.models._anthropic_answer import read_answer
 from eino.ext.models._anthropic_request import request_body
-from eino.ext.models._openai_errors import Place
+from eino.ext.models._service_errors import Place
 from eino.ext.models.anthropic import BLOCK, CALL, CONTENT, RESPONSE, THOUGHT, response_format
 from eino.schema import (
     AudioPart,

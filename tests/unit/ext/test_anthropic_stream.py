@@ -17,7 +17,7 @@ from eino.errors import (
     StreamBrokenError,
 )
 from eino.ext.models._anthropic_stream import StreamDecoder
-from eino.ext.models._openai_errors import Place
+from eino.ext.models._service_errors import Place
 from eino.ext.models._sse import SSEParser
 from eino.ext.models.anthropic import CALL, CONTENT, RESPONSE, THOUGHT
 from eino.schema import Message, Reasoning, ReasoningPart, ToolCall, concat_messages, token_usage, tool_call

@@ -20,7 +20,7 @@ from eino.errors import (
     ServerError,
 )
 from eino.ext.models._gemini_errors import answer_error, blocked, status_error
-from eino.ext.models._openai_errors import Place
+from eino.ext.models._service_errors import Place
 
 PLACE = Place("gemini-pro", "api.example.org", ("very-secret-key",), "check api_key= or GEMINI_API_KEY")
 

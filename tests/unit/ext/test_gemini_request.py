@@ -13,7 +13,7 @@ from eino.errors import InvalidRequestError, InvalidResponseError
 from eino.ext.models._gemini_answer import DETAILS, read_answer
 from eino.ext.models._gemini_parts import PART_FIELDS, PARTS, THOUGHT_SIGNATURE
 from eino.ext.models._gemini_request import request_body
-from eino.ext.models._openai_errors import Place
+from eino.ext.models._service_errors import Place
 from eino.ext.models.gemini import response_format
 from eino.schema import (
     AudioPart,

@@ -14,7 +14,7 @@ from eino.ext.models import _json_stream, _sse
 from eino.ext.models._gemini_answer import DETAILS, MODEL_VERSION, RESPONSE_ID
 from eino.ext.models._gemini_parts import PARTS, THOUGHT_SIGNATURE
 from eino.ext.models._gemini_stream import StreamDecoder
-from eino.ext.models._openai_errors import Place
+from eino.ext.models._service_errors import Place
 from eino.schema import AudioPart, ImagePart, Message, concat_messages
 
 PLACE = Place("gemini-pro", "api.example.org")

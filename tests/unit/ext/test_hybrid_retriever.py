@@ -135,8 +135,21 @@ async def test_all_sides_failing_is_an_error() -> None:
         await HybridRetriever(
             {"a": Broken(ConnectionFailedError("first")), "b": Broken(ValueError("second"))}
         ).retrieve("q")
-    with pytest.raises(ComponentError, match="all retrievers failed: odd"):
+    with pytest.raises(ComponentError, match="all retrievers failed: odd") as failure:
         await HybridRetriever({"a": Broken(ValueError("odd"))}).retrieve("q")
+    assert repr(failure.value.__cause__) == "ValueError('odd')"
+
+
+async def test_an_error_is_not_its_own_cause() -> None:
+    """Who follows the causes, as a retry policy does, would never end."""
+    cause = OSError("no route")
+    down = ConnectionFailedError("down")
+    down.__cause__ = cause
+
+    with pytest.raises(ConnectionFailedError) as failure:
+        await HybridRetriever({"a": Broken(down)}).retrieve("q")
+
+    assert failure.value.__cause__ is cause
 
 
 async def test_failures_may_be_raised_and_control_signals_always_are() -> None:

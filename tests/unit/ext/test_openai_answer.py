@@ -16,7 +16,7 @@ from eino.errors import (
     ServerError,
 )
 from eino.ext.models._openai_answer import read_answer
-from eino.ext.models._openai_errors import Place
+from eino.ext.models._service_errors import Place
 from eino.ext.models.openai import ANNOTATIONS, REFUSAL, REQUEST_ID
 from eino.schema import (
     VERY_UNLIKELY_LOGPROB,

@@ -18,7 +18,7 @@ from eino.errors import (
     RequestTimeoutError,
     ServerError,
 )
-from eino.ext.models._openai_errors import Place, scrub, status_error
+from eino.ext.models._service_errors import Place, scrub, status_error
 
 PLACE = Place("gpt-4o", "api.example.org", ("very-secret-key",))
 

@@ -16,8 +16,8 @@ from eino.errors import (
     ServerError,
     StreamBrokenError,
 )
-from eino.ext.models._openai_errors import Place
 from eino.ext.models._openai_stream import StreamDecoder
+from eino.ext.models._service_errors import Place
 from eino.ext.models._sse import SSEParser
 from eino.ext.models.openai import ANNOTATIONS, REASONING_DETAILS, REFUSAL, REQUEST_ID
 from eino.schema import AudioPart, Media, Message, ToolCall, concat_messages, token_usage, tool_call

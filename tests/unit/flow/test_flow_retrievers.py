@@ -1,29 +1,38 @@
-"""Retrievers made of others, and the parent indexer: row F01 of `agents-scenarios.md` and beside it."""
+"""Retrievers made of others: row F01 of `agents-scenarios.md` and beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
 
 from eino import (
+    END,
+    START,
     BuildError,
+    Chain,
     ChatTemplate,
+    ComponentError,
     Document,
+    Graph,
+    GraphInterrupt,
     Handler,
+    MemoryStore,
+    RateLimitError,
     RetrieverOptions,
+    RetryPolicy,
     RunError,
     RunInfo,
+    RunTimeoutError,
+    ServerError,
+    interrupt,
     user_message,
 )
-from eino.components.indexer import NO_INDEXER_OPTIONS, IndexerOptions
 from eino.components.retriever import NO_RETRIEVER_OPTIONS
-from eino.components.transformer import NO_TRANSFORMER_OPTIONS, TransformerOptions
 from eino.flow import (
     MultiQueryRetriever,
-    ParentIndexer,
-    ParentRetriever,
     RouterRetriever,
     first_occurrences,
     reciprocal_rank_fusion,
@@ -124,20 +133,125 @@ async def test_callbacks_hear_every_step() -> None:
 )
 async def test_rewriting_that_gives_no_queries(rewrite: Any, message: str) -> None:
     """Nothing is searched for, and the error says why."""
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(ComponentError, match=message) as failure:
         await MultiQueryRetriever(Digits(), rewrite=rewrite).retrieve("x")
+    assert failure.value.__notes__ == ["MultiQueryRetriever, node path: [check]"]
 
 
-async def test_a_search_that_fails_fails_the_whole() -> None:
-    """With the path of the search."""
+class Fails:
+    """Raises the same error each time."""
 
-    class Broken:
-        async def retrieve(self, query: str, options: RetrieverOptions = NO_RETRIEVER_OPTIONS) -> list[Document]:
-            raise ValueError(f"no index for {query}")
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
-    with pytest.raises(RunError, match="no index for a") as failure:
-        await MultiQueryRetriever(Broken(), rewrite=lambda query: ["a"]).retrieve("x")
-    assert failure.value.node_path == ("search", "retriever")
+    async def retrieve(self, query: str, options: RetrieverOptions = NO_RETRIEVER_OPTIONS) -> list[Document]:
+        raise self.error
+
+
+def over(retriever: Any, kind: str) -> tuple[Any, str]:
+    """Return a retriever made of another one, and the note on errors of the other one."""
+    if kind == "router":
+        return RouterRetriever({"here": retriever}), "RouterRetriever, node path: [here, here]"
+    return (
+        MultiQueryRetriever(retriever, rewrite=lambda query: [query]),
+        "MultiQueryRetriever, node path: [search, retriever]",
+    )
+
+
+KINDS = ("multi query", "router")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_component_error_of_a_search_comes_out_as_it_is(kind: str) -> None:
+    """With its own cause, and a note that says where: once, however often the same error is raised."""
+    limit = RateLimitError("slow down", retry_after_s=3.0)
+    limit.__cause__ = OSError("429")
+    retriever, place = over(Fails(limit), kind)
+
+    for _ in range(2):
+        with pytest.raises(RateLimitError) as failure:
+            await retriever.retrieve("x")
+
+        assert failure.value is limit
+        assert limit.__notes__ == [place]
+        assert repr(limit.__cause__) == "OSError('429')"
+        assert limit.__context__ is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        pytest.param(ValueError("no index"), False, id="another error"),
+        pytest.param(TimeoutError("too late"), True, id="a time-out"),
+        pytest.param(BuildError("wrong program"), False, id="an error of eino"),
+    ],
+)
+async def test_other_errors_of_a_search_are_the_cause_of_a_component_error(
+    kind: str, error: Exception, retryable: bool
+) -> None:
+    """It may be tried again when they may."""
+    retriever, place = over(Fails(error), kind)
+
+    with pytest.raises(ComponentError, match=str(error)) as failure:
+        await retriever.retrieve("x")
+
+    assert type(failure.value) is ComponentError
+    assert failure.value.__cause__ is error
+    assert failure.value.__notes__ == [place]
+    assert failure.value.retryable is retryable
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_run_error_of_a_search_is_the_cause_of_a_component_error(kind: str) -> None:
+    """A retriever may be a graph that ran too long: that has no cause of its own."""
+    late = RunTimeoutError("too late", node_path=("inner",))
+    retriever, place = over(Fails(late), kind)
+
+    with pytest.raises(ComponentError) as failure:
+        await retriever.retrieve("x")
+
+    assert failure.value.__cause__ is late
+    assert failure.value.retryable
+    assert str(failure.value) == "too late"
+    assert failure.value.__notes__ == [f"{place[:-1]}, inner]"]
+
+
+async def test_the_model_that_fails_to_rewrite_is_told() -> None:
+    """Its error comes out as it is."""
+    with pytest.raises(ServerError) as failure:
+        await MultiQueryRetriever(Digits(), model=ScriptedChatModel([ServerError("down")])).retrieve("x")
+    assert failure.value.__notes__ == ["MultiQueryRetriever, node path: [model]"]
+
+
+async def test_retrievers_made_of_retrievers_made_of_others_say_each_place() -> None:
+    """Innermost first; inside a graph the error is the cause of the run's, and the node may be tried again."""
+    down = ServerError("down")
+    chain = Chain[str, list[Document]]().append_retriever(over(over(Fails(down), "router")[0], "multi query")[0])
+
+    with pytest.raises(RunError) as failure:
+        await chain.compile().invoke("x")
+
+    assert failure.value.__cause__ is down
+    assert down.__notes__ == [
+        "RouterRetriever, node path: [here, here]",
+        "MultiQueryRetriever, node path: [search, retriever]",
+    ]
+    assert RetryPolicy().wait_s(1, failure.value, Random(1)) is not None
+
+
+async def test_no_more_documents_than_top_k_are_returned() -> None:
+    """The best of the joined ones; each search has the limit as well. Without one, none is left out."""
+    two, none = RetrieverOptions(top_k=2), RetrieverOptions(top_k=None)
+    several = MultiQueryRetriever(Digits(), rewrite=lambda query: ["12", "34", "5"])
+    own = router(fuse=lambda results: [document for found in results for document in found])
+
+    assert ids(await several.retrieve("x", two)) == "12"
+    assert ids(await several.retrieve("x", none)) == ids(await several.retrieve("x")) == "12345"
+    assert ids(await router().retrieve("x", RetrieverOptions(top_k=3))) == "324"
+    assert ids(await router().retrieve("x", two)) == "23"
+    assert ids(await router().retrieve("x", none)) == ids(await router().retrieve("x")) == "32415"
+    assert ids(await own.retrieve("x", two)) == "12"
 
 
 def test_multi_query_retrievers_that_cannot_be_built() -> None:
@@ -186,12 +300,42 @@ async def test_a_router_chooses() -> None:
 
 async def test_a_router_that_chooses_badly() -> None:
     """A name that is not there, and no name at all."""
-    with pytest.raises(RunError, match=r"chose 'z', which is no retriever; the names are \['a', 'b', 'c'\]"):
+    with pytest.raises(ComponentError, match=r"chose 'z', which is no retriever; the names are \['a', 'b', 'c'\]"):
         await router(route=lambda query: ["a", "z"]).retrieve("x")
-    with pytest.raises(RunError, match="chose no retriever for 'x'"):
+    with pytest.raises(ComponentError, match="chose no retriever for 'x'"):
         await router(route=lambda query: []).retrieve("x")
-    with pytest.raises(RunError, match="must return a list of documents, got 'nothing'"):
+    with pytest.raises(ComponentError, match="must return a list of documents, got 'nothing'"):
         await router(fuse=lambda results: "nothing").retrieve("x")
+
+
+@pytest.mark.parametrize("as_graph", [True, False], ids=["its graph", "the retriever"])
+async def test_a_router_in_a_stored_run_goes_on_with_its_choice(as_graph: bool) -> None:
+    """Each step of the run is stored, with what was chosen; it is not chosen anew when the run goes on."""
+    chosen: list[str] = []
+
+    class Asks:
+        async def retrieve(self, query: str, options: RetrieverOptions = NO_RETRIEVER_OPTIONS) -> list[Document]:
+            return docs(str(interrupt("which?")))
+
+    def choose(query: str) -> list[str]:
+        chosen.append(query)
+        return ["b", "a"]
+
+    routed = RouterRetriever({"a": FakeRetriever(docs("1")), "b": Asks(), "c": Digits()}, route=choose)
+    graph = Graph[str, list[Document]]()
+    if as_graph:
+        graph.add_graph_node("find", routed.runnable)
+    else:
+        graph.add_retriever_node("find", routed)
+    graph.add_edge(START, "find")
+    graph.add_edge("find", END)
+    runnable = graph.compile(checkpoint_store=MemoryStore(), durability="step")
+
+    with pytest.raises(GraphInterrupt) as stop:
+        await runnable.invoke("x", checkpoint_id="run")
+    (asked,) = [each for each in stop.value.contexts if each.is_root_cause]
+    assert ids(await runnable.invoke(checkpoint_id="run", resume={asked.id: "2"})) == "21"
+    assert chosen == ["x"]
 
 
 def test_routers_that_cannot_be_built() -> None:
@@ -202,80 +346,3 @@ def test_routers_that_cannot_be_built() -> None:
         RouterRetriever({"fuse": Digits()})
     with pytest.raises(BuildError, match="is no retriever"):
         RouterRetriever({"a": Digits})  # type: ignore[dict-item]
-
-
-async def test_parents_of_the_pieces_that_were_found() -> None:
-    """F01: each once, in the order of the first pieces; pieces without a parent are left out."""
-    pieces = [piece.with_metadata(parent_id=parent) for piece, parent in zip(docs("abcdef"), "123233", strict=True)]
-    asked: list[list[str]] = []
-
-    async def get(parents: list[str]) -> list[Document]:
-        asked.append(parents)
-        return docs("".join(parents))
-
-    found = await ParentRetriever(FakeRetriever([*pieces, *docs("g")]), get_parents=get).retrieve("x")
-
-    assert ids(found) == "123"
-    assert asked == [["1", "2", "3"]]
-    assert await ParentRetriever(FakeRetriever(docs("g")), get_parents=get).retrieve("x") == []
-    assert len(asked) == 1
-    with pytest.raises(BuildError, match="get_parents=3"):
-        ParentRetriever(FakeRetriever([]), get_parents=3)  # type: ignore[arg-type]
-
-
-class Halves:
-    """Splits each document in two, which keep its id."""
-
-    async def transform(
-        self, documents: Sequence[Document], options: TransformerOptions = NO_TRANSFORMER_OPTIONS
-    ) -> list[Document]:
-        return [document.replace(content=part) for document in documents for part in document.content.split("|")]
-
-
-class Keeps:
-    """Remembers what it stores."""
-
-    def __init__(self) -> None:
-        self.stored: list[Document] = []
-        self.options: list[IndexerOptions] = []
-
-    async def store(self, documents: Sequence[Document], options: IndexerOptions = NO_INDEXER_OPTIONS) -> list[str]:
-        self.stored.extend(documents)
-        self.options.append(options)
-        return [document.id for document in documents]
-
-
-PAIR = [Document(id="id", content="a|b"), Document(id="ID", content="c|d")]
-
-
-async def test_pieces_are_stored_with_the_id_of_their_document() -> None:
-    """F01: ids of their own, and the document's id in the metadata; the options are passed on."""
-    store = Keeps()
-
-    async def from_zero(parent_id: str, count: int) -> list[str]:
-        return [f"{parent_id}{number}" for number in range(count)]
-
-    indexer = ParentIndexer(store, splitter=Halves(), make_sub_ids=from_zero)
-    assert await indexer.store(PAIR, IndexerOptions(index="main")) == ["id0", "id1", "ID0", "ID1"]
-    assert [(piece.content, piece.metadata["parent_id"]) for piece in store.stored] == [
-        ("a", "id"),
-        ("b", "id"),
-        ("c", "ID"),
-        ("d", "ID"),
-    ]
-    assert store.options[0].index == "main"
-    assert await ParentIndexer(Keeps(), splitter=Halves(), key="from").store(PAIR) == ["id_1", "id_2", "ID_1", "ID_2"]
-
-
-async def test_pieces_that_cannot_be_named() -> None:
-    """Too few ids, and pieces of one document that are apart: nothing is stored."""
-    store = Keeps()
-    with pytest.raises(RunError, match="gave 1 ids for the 2 pieces of 'id'"):
-        await ParentIndexer(store, splitter=Halves(), make_sub_ids=lambda parent, count: ["one"]).store(PAIR)
-    with pytest.raises(RunError, match="'id' do not lie beside each other"):
-        await ParentIndexer(store, splitter=Halves()).store([*PAIR, PAIR[0]])
-    assert store.stored == []
-    with pytest.raises(BuildError, match="splitter=3"):
-        ParentIndexer(store, splitter=3)  # type: ignore[arg-type]
-    with pytest.raises(BuildError, match="ParentIndexer\\(3\\)"):
-        ParentIndexer(3, splitter=Halves())  # type: ignore[arg-type]

@@ -193,6 +193,25 @@ def test_a_thread_that_still_runs_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> 
     assert before.leaks() == []
 
 
+def test_a_thread_of_a_pool_that_was_still_at_work_may_stay() -> None:
+    """While it works it has the name of its work; it is idle, and has that of its pool, by the end of the wait."""
+
+    class Worker(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            self.name = "pool 1"
+            super().join(0)
+
+    before, done = ProcessSnapshot.take(), threading.Event()
+    worker = Worker(target=done.wait, name="a piece of work")
+    worker.start()
+    try:
+        assert before.leaks(ignore_threads=["pool *"]) == []
+        assert [line[:15] for line in before.leaks()] == ["thread 'pool 1'"]
+    finally:
+        done.set()
+        threading.Thread.join(worker)
+
+
 def test_a_thread_may_take_a_moment_to_end() -> None:
     before = ProcessSnapshot.take()
     threading.Thread(target=threading.Event().wait, args=(0.01,)).start()

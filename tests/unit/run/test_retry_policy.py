@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from eino import RateLimitError, RetryPolicy, ServerError
-from eino._run.retry import backoff_s
+from eino import RateLimitError, RetryPolicy, RunError, ServerError
+from eino._run.retry import asked_wait_s, backoff_s, is_retryable
 
 
 @pytest.mark.parametrize("asked_s", [0.0, 7.5, 90.0])
@@ -26,6 +26,23 @@ def test_what_a_cause_asks_for_counts_as_well() -> None:
     error.__cause__ = RateLimitError("slow down", retry_after_s=33.0)
 
     assert (RetryPolicy().wait_s(1, error, Random(1)) or 0.0) >= 33.0
+
+
+@pytest.mark.parametrize(
+    ("errors", "retryable"),
+    [
+        pytest.param([RunError("it")], False, id="its own cause"),
+        pytest.param([RunError("one"), ValueError("two")], False, id="two that cause each other"),
+        pytest.param([RunError("one"), TimeoutError("late")], True, id="two of which one may pass"),
+    ],
+)
+def test_errors_that_cause_each_other_are_judged_once(errors: list[Exception], retryable: bool) -> None:
+    for number, error in enumerate(errors):
+        error.__cause__ = errors[(number + 1) % len(errors)]
+
+    assert is_retryable(errors[0]) is retryable
+    assert asked_wait_s(errors[0]) == 0.0
+    assert (RetryPolicy().wait_s(1, errors[0], Random(1)) is not None) is retryable
 
 
 @pytest.mark.parametrize(

@@ -443,3 +443,44 @@ async def test_a_reader_that_gave_up_waiting_is_handed_nothing(copies: int) -> N
         assert [item async for item in each] == [1]
     await sending.join()
     assert accepted == [1]
+
+
+async def test_a_sender_keeps_its_place_when_another_stream_was_faster() -> None:
+    """Both of a merge are woken when the reader waits, and one of them finds it served."""
+    readers, writers, sending = [], [], []
+    async with anyio.create_task_group() as tasks:
+        for name, count in (("a", 1), ("b", 3)):
+            reader, writer = pipe(0)
+            readers.append(reader)
+            writers.append(writer)
+            for number in range(count):
+                sending.append(f"{name}{number}")
+                tasks.start_soon(writer.send, sending[-1])
+                await anyio.wait_all_tasks_blocked()
+        async with merge(readers) as merged:
+            got = [await merged.recv() for _ in sending]
+            for writer in writers:
+                writer.close()
+
+    assert sorted(got) == sending
+    assert [each for each in got if each.startswith("b")] == ["b0", "b1", "b2"]
+
+
+async def test_senders_that_find_the_room_taken_wait_in_the_order_in_which_they_came() -> None:
+    """Two are woken at once, and two that never waited take the room before they run."""
+    reader, writer = pipe(2)
+    async with reader, anyio.create_task_group() as tasks:
+        for number in range(2):
+            await writer.send(f"first {number}")
+        for number in range(3):
+            tasks.start_soon(writer.send, number)
+            await anyio.wait_all_tasks_blocked()
+        assert [await reader.recv(), await reader.recv()] == ["first 0", "first 1"]
+        assert [await writer.send("quick 0"), await writer.send("quick 1")] == [True, True]
+        await anyio.wait_all_tasks_blocked()
+        got = []
+        for _ in range(5):
+            got.append(await reader.recv())
+            await anyio.wait_all_tasks_blocked()  # one is woken at a time: trio runs those woken together in any order
+
+    assert got == ["quick 0", "quick 1", 0, 1, 2]

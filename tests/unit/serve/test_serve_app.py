@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import msgspec
 import pydantic
 import pytest
 
@@ -156,13 +158,122 @@ async def test_pydantic_outputs_have_json() -> None:
     assert response.json() == {"output": {"city": "Bergen"}}
 
 
-async def test_an_output_without_json_is_an_error_of_the_server() -> None:
-    async def thing(text: str) -> object:
-        return object()
+def giving(value: object) -> Any:
+    async def give(text: str) -> object:
+        return value
 
-    async with client_of(thing=Chain[str, object]().append_lambda(thing).compile()) as client:
-        with pytest.raises(NotImplementedError, match="has no JSON form"):
-            await client.post("/graphs/thing/invoke", json={"input": "x"})
+    return Chain[str, object]().append_lambda(give, key="give").compile()
+
+
+class Order(msgspec.Struct):
+    by: object
+
+
+@dataclass
+class Shelf:
+    orders: list[Order]
+
+
+class Crate(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+
+    inside: object
+
+
+class Liar:
+    def model_dump(self, *, mode: str) -> object:
+        raise LookupError("no dump today")
+
+
+def endless() -> list[object]:
+    around: list[object] = []
+    around.append(around)
+    return around
+
+
+VALUES_WITHOUT_JSON = [
+    pytest.param(object(), "a value of type object", "$", id="the output"),
+    pytest.param({"a": [1, {"b": (2, object())}]}, "a value of type object", "$.a[1].b[1]", id="in containers"),
+    pytest.param({"kept": {1}, "lost": {object()}}, "a value of type object", "$.lost[0]", id="in a set"),
+    pytest.param(Shelf([Order(1), Order(1j)]), "a value of type complex", "$.orders[1].by", id="in classes"),
+    pytest.param([{"a": 1, (1, 2): 3}], "a key of type tuple", "$[0]", id="a key"),
+    pytest.param({"a": object}, "a value of type type", "$.a", id="a class"),
+    pytest.param([Shelf], "a value of type type", "$[0]", id="a dataclass itself"),
+    pytest.param(["\ud800"], "a value of type str", "$[0]", id="half a character"),
+    pytest.param({"\ud800": object()}, "a key of type str", "$", id="half a character in a key"),
+    pytest.param([Crate(inside=1), Crate(inside=object())], "(Unable to serialize unknown type", "$[1]", id="pydantic"),
+    pytest.param([Liar()], "a value of type Liar, which has no JSON form (no dump today)", "$[0]", id="a bad dump"),
+    pytest.param(
+        endless(), "a value of type list, which has no JSON form (it is nested too deeply)", "$", id="endless"
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "told", "path"), VALUES_WITHOUT_JSON)
+async def test_an_output_without_json_is_an_error_of_the_server(value: object, told: str, path: str) -> None:
+    """On both routes, with the type, the place and what to do; the connection does not break."""
+    async with client_of(thing=giving(value)) as client:
+        invoked = await client.post("/graphs/thing/invoke", json={"input": "x"})
+        streamed = await client.post("/graphs/thing/stream", json={"input": "x"})
+
+    error = invoked.json()["error"]
+    assert invoked.status_code == 500
+    assert error["type"] == "CodecError"
+    assert told in error["message"]
+    assert "; let the graph return numbers, " in error["message"] or "; use texts as keys" in error["message"]
+    assert error["message"].endswith(f" - at `{path}`")
+    assert events_of(streamed.text) == [("error", error)]
+
+
+async def test_a_chunk_without_json_ends_the_stream_with_an_error() -> None:
+    """What came before it is kept, nothing comes behind it, and the run is closed."""
+    ended: list[str] = []
+
+    async def give(text: str) -> AsyncGenerator[object, None]:
+        try:
+            yield text
+            yield {"parts": [object()]}
+            yield "never sent"
+        finally:
+            ended.append(text)
+
+    async with client_of(thing=Chain[str, object]().append_lambda(give, key="give").compile()) as client:
+        response = await client.post("/graphs/thing/stream", json={"input": "x"})
+
+    first, last = events_of(response.text)
+    assert response.status_code == 200
+    assert first == ("chunk", "x")
+    assert last[0] == "error"
+    assert last[1]["type"] == "CodecError"
+    assert last[1]["message"].endswith("- at `$.parts[0]`")
+    assert ended == ["x"]
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+async def test_an_error_whose_text_has_no_utf8_form_is_told_with_escapes(way: str) -> None:
+    async def refuse(text: str) -> str:
+        raise OverloadedError(f"no room for {text}")
+
+    async with client_of(shout=Chain[str, str]().append_lambda(refuse).compile()) as client:
+        response = await client.post(f"/graphs/shout/{way}", content=b'{"input": "\\ud800"}')
+
+    assert response.status_code == 503
+    assert "no room for \\ud800" in response.json()["error"]["message"]
+
+
+async def test_an_error_event_whose_text_has_no_utf8_form_is_told_with_escapes() -> None:
+    async def one_then_fail(text: str) -> AsyncGenerator[str, None]:
+        yield "one"
+        raise OverloadedError(f"no room for {text}")
+
+    chain = Chain[str, str]().append_lambda(one_then_fail, key="\udfff").compile()
+    async with client_of(chain=chain) as client:
+        response = await client.post("/graphs/chain/stream", content=b'{"input": "\\ud800"}')
+
+    first, last = events_of(response.text)
+    assert first == ("chunk", "one")
+    assert "no room for \\ud800" in last[1]["message"]
+    assert last[1]["node_path"] == ["\\udfff"]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +292,16 @@ def test_the_cause_of_a_run_error_decides_the_status(cause: Exception, status: i
 
     assert status_of(error) == status
     assert error_body(error) == {"type": type(cause).__name__, "message": str(error), "node_path": ["a", "b"]}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_errors_that_cause_each_other_have_one_status(count: int) -> None:
+    """`raise error from error`, and two in a ring."""
+    errors = [RateLimitError("slow down"), ValueError("x")][:count]
+    for number, error in enumerate(errors):
+        error.__cause__ = errors[(number + 1) % count]
+
+    assert [status_of(error) for error in errors] == [429] * count
 
 
 def test_errors_without_a_cause_speak_for_themselves() -> None:

@@ -6,6 +6,7 @@ import contextvars
 import gc
 import logging
 import threading
+import weakref
 
 import anyio
 import pytest
@@ -63,6 +64,53 @@ async def test_a_task_that_nobody_holds_lives_on() -> None:
     spawn(work)
     with anyio.fail_after(10):
         await done.wait()
+
+
+async def test_a_task_that_waits_for_what_only_it_knows_lives_on_when_its_handle_is_dropped() -> None:
+    """The collector would take it otherwise: asyncio's own references are weak."""
+    ended = anyio.Event()
+    woken: list[weakref.ref[anyio.Event]] = []
+
+    async def work() -> None:
+        try:
+            own = anyio.Event()
+            woken.append(weakref.ref(own))
+            await own.wait()
+        finally:
+            ended.set()
+
+    handle: TaskHandle | None = spawn(work)
+    await turns()
+    assert handle is not None
+    handle = None
+    gc.collect()
+    event = woken[0]()
+    assert event is not None, "the task and what it waits for were collected"
+    assert not ended.is_set()
+    event.set()
+    with anyio.fail_after(5):
+        await ended.wait()
+    del event
+
+
+async def test_a_handle_may_be_dropped_in_another_thread() -> None:
+    ended = anyio.Event()
+    go_on = anyio.Event()
+
+    async def work() -> None:
+        await go_on.wait()
+        ended.set()
+
+    handles = [spawn(work)]
+    await turns()
+    dropping = threading.Thread(target=handles.clear)
+    dropping.start()
+    dropping.join()
+    await turns()
+    gc.collect()
+    go_on.set()
+    with anyio.fail_after(5):
+        await ended.wait()
 
 
 async def test_a_task_has_a_copy_of_its_starters_context_or_the_one_it_is_given() -> None:
