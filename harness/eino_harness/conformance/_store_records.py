@@ -6,6 +6,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import anyio
+import anyio.lowlevel
+
 from eino.compose.store import Record, RunStatus
 from eino.errors import AlreadyAnsweredError, FencedError, UnknownRunError
 from eino_harness.conformance._store_checks import RUN, add, claim, record, records, refused, same, stored
@@ -159,19 +162,25 @@ class RecordChecks(Conformance, suite=True):
 
     async def test_what_is_read_is_of_one_moment(self) -> None:
         """A run that is read while records are added is whole: its head is its last record."""
+        added = anyio.Event()
 
-        async def work(number: int) -> None:
+        async def write() -> None:
             for head in range(0, 20, 2):
-                if number == 0:
-                    await add(store, run.epoch, head + 2, head=head)
-                    continue
+                await add(store, run.epoch, head + 2, head=head)
+                await anyio.lowlevel.checkpoint()
+            added.set()
+
+        async def read() -> None:
+            # As long as there is something to come: ten reads may be over before the first record is added.
+            while not added.is_set():
                 found = await stored(store)
                 same(found.head, len(found.records), "the head of a run that is read while records are added")
                 require(found.head % 2 == 0, f"{found.head} records are seen, where two are added at a time")
+                await anyio.lowlevel.checkpoint()
 
         async with self.component() as store:
             run = await claim(store)
-            await at_once(work)
+            await at_once(lambda number: write() if number == 0 else read())
 
     async def test_an_unknown_run_is_none(self) -> None:
         """`load` of a run that is not there gives None, and begins none."""
