@@ -186,10 +186,10 @@ def _conversation(destination: str) -> tuple[Message, ...]:
         ToolError: If no chat agent calls.
     """
     from eino._run.context import NoRunError
-    from eino.adk.chat.turn import chat_state, current_turn
+    from eino.adk.chat.turn import current_turn
 
     try:
-        name = current_turn("an agent tool with full_history=True").name
+        turn = current_turn("an agent tool with full_history=True")
     except NoRunError as error:
         raise ToolError(f"tool {destination!r} needs the conversation of a chat agent: {error}") from error
-    return tuple(told_conversation(chat_state().messages, name, destination))
+    return tuple(told_conversation(turn.state.messages, turn.name, destination))

@@ -36,8 +36,10 @@ class EventQueue:
         """Append an event; what comes behind the end is dropped."""
         if self.ended:
             return
-        self.events.append(event)
-        self._parker.unpark()
+        events = self.events
+        events.append(event)
+        if len(events) == 1:  # else the reader was woken already
+            self._parker.unpark()
 
     def end(self) -> None:
         """Say that nothing more will come."""

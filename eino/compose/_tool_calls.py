@@ -238,12 +238,7 @@ async def keep_result(frame: Frame | None, message: Message) -> None:
 
 
 def _frame_of(call: ToolInput, outer: Frame | None) -> Frame | None:
-    if outer is None:
-        return None
-    frame = outer.at(AddressSegment(_SEGMENT, call.called_name, call.call_id))
-    if outer.attempt != 1:
-        frame.attempt = outer.attempt
-    return frame
+    return None if outer is None else outer.at(AddressSegment(_SEGMENT, call.called_name, call.call_id))
 
 
 def _ends_the_task(error: BaseException) -> bool:

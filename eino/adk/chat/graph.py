@@ -9,7 +9,7 @@ from eino.adk.chat.model_node import ModelNode
 from eino.adk.chat.output import Output
 from eino.adk.chat.state import ChatState
 from eino.adk.chat.tools_node import ToolsStage
-from eino.adk.chat.turn import chat_state, turn_here
+from eino.adk.chat.turn import turn_here
 from eino.adk.lanes import Lane
 from eino.compose.branch import Branch
 from eino.compose.graph import Graph
@@ -32,7 +32,7 @@ def chat_graph(
     name: str, *, max_iterations: int, output: Output[Any] | None, output_key: str
 ) -> Runnable[list[Message], Lane]:
     """Return the graph that runs a turn of a chat agent and gives what it said."""
-    graph = Graph[Any, Any](state=ChatState)
+    graph = Graph[Any, Any](state=_state_of_turn)
     graph.add_chat_model_node(_MODEL, ModelNode())
     graph.add_tools_node(_TOOLS, ToolsStage(output))
     graph.add_lambda_node(_FINISH, _finish(output_key))
@@ -45,6 +45,13 @@ def chat_graph(
     graph.add_branch(_TOOLS, Branch(_after_tools, ends=(_MODEL, _FINISH)))
     graph.add_edge(_FINISH, END)
     return graph.compile(name=name, max_steps=2 * max_iterations + _SPARE_STEPS)
+
+
+def _state_of_turn() -> ChatState:
+    """Return what a turn remembers that begins; one that goes on remembers what is stored (`on_restored`)."""
+    turn = turn_here()
+    turn.state = state = ChatState(lane=turn.run.lane)
+    return state
 
 
 def _after_model(output: Output[Any] | None) -> Callable[[Message], str]:
@@ -64,19 +71,20 @@ def _after_model(output: Output[Any] | None) -> Callable[[Message], str]:
 
 
 def _after_tools(_: list[Message]) -> str:
-    return _MODEL if chat_state().direct is None else _FINISH
+    return _MODEL if turn_here().state.direct is None else _FINISH
 
 
 def _repair(output: Output[Any]) -> Callable[[Message], list[Message]]:
     def repair(message: Message) -> list[Message]:
-        return [output.repair(message, chat_state())]
+        return [output.repair(message, turn_here().state)]
 
     return repair
 
 
 def _finish(output_key: str) -> Callable[[Any], Any]:
     async def finish(given: Message | list[Message]) -> Lane:
-        turn, state = turn_here(), chat_state()
+        turn = turn_here()
+        state = turn.state
         if isinstance(given, Message):
             answer, messages = given, state.messages
         else:

@@ -10,7 +10,7 @@ from eino.adk.chat.attempts import Call, accepted, generated
 from eino.adk.chat.errors import MaxIterationsError, MiddlewareError
 from eino.adk.chat.message_ids import new_message_id, with_message_id
 from eino.adk.chat.state import ChatState
-from eino.adk.chat.turn import Turn, chat_state, turn_here
+from eino.adk.chat.turn import Turn, turn_here
 from eino.adk.middleware import ModelTurn
 from eino.components.model import NO_MODEL_OPTIONS, ModelOptions
 from eino.schema.message import Message
@@ -34,8 +34,8 @@ class ModelNode:
             MiddlewareError: If a hook fails.
             Exception: What the model fails with.
         """
-        turn, state = turn_here(), chat_state()
-        run = turn.run
+        turn = turn_here()
+        run, state = turn.run, turn.state
         if run.root.cancel is not None and messages and messages[-1].role == "tool":
             stop_after_tools(run)
         if run.root.meter is not None:

@@ -41,5 +41,8 @@ class ChatState(LaneState):
         LaneState.on_restored(self)
         run = current_turn.get()
         turn = None if run is None else run.chat
-        if turn is not None and turn.edit_history is not None:
+        if turn is None:
+            return
+        turn.state = self
+        if turn.edit_history is not None:
             self.messages = list(turn.edit_history(list(self.messages)))

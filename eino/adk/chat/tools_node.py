@@ -9,7 +9,7 @@ from eino.adk.cancel import stop_after_model
 from eino.adk.chat.errors import WillRetryError
 from eino.adk.chat.message_ids import new_message_id, with_message_id
 from eino.adk.chat.state import ChatState
-from eino.adk.chat.turn import Turn, chat_state, turn_here
+from eino.adk.chat.turn import Turn, turn_here
 from eino.adk.events import AgentEvent
 from eino.components._model_wrapper import resolved
 from eino.compose._tool_input import ToolInput, ToolNext, ToolOutput, awaited
@@ -42,8 +42,10 @@ class ToolsStage:
             ToolError: If a tool fails and nothing answers for it.
             MessageParseError: If the answer is not of the type that was asked for, and was repaired too often.
         """
-        turn, state = turn_here(), chat_state()
-        stop_after_model(turn.run)
+        turn = turn_here()
+        state = turn.state
+        if turn.run.root.cancel is not None:
+            stop_after_model(turn.run)
         direct = _direct(turn, message.tool_calls) if turn.direct else None
         if self._output is not None:
             direct = self._output.answered_by(message, direct)
@@ -57,9 +59,9 @@ class ToolsStage:
             results = await (turn.tools if len(message.tool_calls) > 1 else turn.one_tool).invoked(message, options)
         for position, result in enumerate(results):
             if position != direct:
-                results[position] = turn.say_tool(state, result)
+                results[position] = turn.say_tool(result)
         if direct is not None:
-            results[direct] = turn.say_tool(state, results[direct])
+            results[direct] = turn.say_tool(results[direct])
         if state.actions:  # those of results that streamed: their events were out before the tools had ended
             for action in state.actions.values():
                 turn.run.send(AgentEvent(agent_name=turn.name, run_path=turn.path, action=action))
@@ -84,16 +86,16 @@ def _direct(turn: Turn, calls: tuple[ToolCall, ...]) -> int | None:
 
 async def send_result(call: ToolInput, next: ToolNext) -> ToolOutput:  # noqa: A002 - as in ToolMiddleware
     """Make an event of a result, a middleware of the tools node. The stage itself sends what this one leaves."""
-    turn, state = turn_here(), chat_state()
+    turn = turn_here()
     if turn.streaming and hasattr(call.tool, "stream"):
         call = call.replace(streaming=True)
     result = await next(call)
-    if _is_held(state, call):
+    if _is_held(turn.state, call):
         return result
     if isinstance(result, StreamReader):
-        return _send_stream(turn, state, call, result)
+        return _send_stream(turn, call, result)
     if isinstance(result, str | ToolResult):
-        turn.say_tool(state, result_message(call, result))
+        turn.say_tool(result_message(call, result))
     return result
 
 
@@ -104,7 +106,7 @@ def _is_held(state: ChatState, call: ToolInput) -> bool:
     )  # no `is`: a resumed run has copies
 
 
-def _send_stream(turn: Turn, state: ChatState, call: ToolInput, pieces: StreamReader[Any]) -> StreamReader[Any]:
+def _send_stream(turn: Turn, call: ToolInput, pieces: StreamReader[Any]) -> StreamReader[Any]:
     told, rest = pieces.copy(2)
     made = new_message_id()
     writer = PieceWriter(call)
@@ -118,7 +120,7 @@ def _send_stream(turn: Turn, state: ChatState, call: ToolInput, pieces: StreamRe
         return WillRetryError(1, f"{type(error).__name__}: {error}") if turn.answers_errors else error
 
     if call.call_id:
-        state.sent[call.call_id] = made
+        turn.state.sent[call.call_id] = made
     turn.say_stream(told.map(write, on_error=fail), tool_name=call.called_name)
     return rest
 
@@ -129,10 +131,10 @@ def telling(policy: ToolErrorPolicy) -> ToolErrorPolicy:
     async def answer(call: ToolInput, error: Exception) -> str | ToolResult:
         result = await awaited(policy(call, error))
         if isinstance(result, str | ToolResult):
-            turn, state = turn_here(), chat_state()
-            state.sent.pop(call.call_id, None)  # a stream that broke off does not count
-            if not _is_held(state, call):
-                turn.say_tool(state, result_message(call, result))
+            turn = turn_here()
+            turn.state.sent.pop(call.call_id, None)  # a stream that broke off does not count
+            if not _is_held(turn.state, call):
+                turn.say_tool(result_message(call, result))
         return cast("str | ToolResult", result)
 
     return answer
@@ -146,7 +148,7 @@ def answering(on_unknown: OnUnknownTool) -> Callable[[str, str], Awaitable[str |
         call_id = current_tool_call_id() or ""
         if isinstance(result, str | ToolResult) and call_id:
             content = result if isinstance(result, str) else result.to_user_parts()
-            turn_here().say_tool(chat_state(), tool_message(content, call_id, tool_name=name))
+            turn_here().say_tool(tool_message(content, call_id, tool_name=name))
         return cast("str | ToolResult", result)
 
     return answer

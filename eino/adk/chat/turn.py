@@ -6,11 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from eino._run.context import NoRunError
-from eino._run.frame import current, here
-from eino._run.state import find_level
 from eino.adk._here import current_turn as running_turn
 from eino.adk.chat.message_ids import ID_KEY, message_id, new_message_id, with_message_id
-from eino.adk.chat.state import ChatState
 from eino.adk.events import AgentAction, AgentEvent, AgentOutput, MessageVariant
 from eino.errors import CodecError
 from eino.schema.codec import Codec
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
 
     from eino.adk.chat.attempts import Call
     from eino.adk.chat.hooks import Hooks
+    from eino.adk.chat.state import ChatState
     from eino.adk.run_state import AgentRun
     from eino.components.model import ChatModel, ModelOptions
     from eino.compose.tools_node import ToolsNode
@@ -32,7 +30,6 @@ __all__ = [
     "AfterTools",
     "EditHistory",
     "Turn",
-    "chat_state",
     "current_turn",
     "delete_run_value",
     "run_value",
@@ -50,6 +47,7 @@ class Turn:
         name: Name of the agent.
         path: The run path that its events carry.
         run: The turn as the run of agents knows it, which takes the events.
+        state: What the turn remembers, in the state of its graph; not there until that begins.
         streaming: Whether messages are events while they come.
         model: The agent's model.
         max_iterations: Most answers of the model.
@@ -87,6 +85,7 @@ class Turn:
         "plain",
         "run",
         "stack",
+        "state",
         "streaming",
         "tools",
         "values",
@@ -95,6 +94,7 @@ class Turn:
     name: str
     path: tuple[str, ...]
     run: AgentRun
+    state: ChatState
     streaming: bool
     model: ChatModel
     max_iterations: int
@@ -118,8 +118,9 @@ class Turn:
         variant = MessageVariant(chunks, role="tool" if tool_name else "assistant", tool_name=tool_name)
         self.run.send(AgentEvent(agent_name=self.name, run_path=self.path, output=AgentOutput(message=variant)))
 
-    def say_tool(self, state: ChatState, message: Message) -> Message:
+    def say_tool(self, message: Message) -> Message:
         """Send the result of a tool unless that was done already; return the message with its id."""
+        state = self.state
         call_id = message.tool_call_id
         sent = state.sent.get(call_id) if call_id else None
         if sent is not None:
@@ -162,22 +163,13 @@ def current_turn(what: str) -> Turn:
     return turn
 
 
-def chat_state() -> ChatState:
-    """Return the state of the turn, inside its graph."""
-    level = here.get().state
-    if level is not None and level.value.__class__ is ChatState:
-        return level.value
-    found: ChatState = find_level(level, ChatState).value
-    return found
-
-
 def _state_of_turn(what: str) -> ChatState:
-    current_turn(what)
-    frame = current.get()
-    if frame is None:
-        raise NoRunError(f"{what} was called outside the run of a ChatModelAgent")
-    found: ChatState = find_level(frame.state, ChatState).value
-    return found
+    state: ChatState | None = getattr(current_turn(what), "state", None)
+    if state is None:
+        raise NoRunError(
+            f"{what} was called before the turn of the agent began: what before_agent sets up is AgentSetup.values"
+        )
+    return state
 
 
 def send_event(event: AgentEvent) -> None:
