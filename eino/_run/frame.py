@@ -62,30 +62,22 @@ class Frame:
     extra: Any = None
     nth: str = ""
 
-    def __init__(
-        self,
-        graph: GraphView,
-        parent: Frame | None,
-        observer: Any,
-        state: StateLevel | None,
-        node: int = GRAPH_LEVEL,
-        place: tuple[AddressSegment, ...] = (),
-    ) -> None:
+    def __init__(self, graph: GraphView, parent: Frame | None, observer: Any, state: StateLevel | None) -> None:
         self.graph = graph
         self.parent = parent
         self.observer = observer
         self.state = state
-        self.node = node
-        self.place = place
+        self.node = GRAPH_LEVEL
+        self.place: tuple[AddressSegment, ...] = ()
 
-    def branch_off(self, node: int, place: tuple[AddressSegment, ...] | None = None) -> Frame:
-        """Return a frame for a task that runs `node` beside others of the same graph run, or for `place` below it."""
-        twin = type(self)(
-            self.graph, self.parent, self.observer, self.state, node, self.place if place is None else place
-        )
+    def branch_off(self, node: int) -> Frame:
+        """Return a frame for a task that runs `node` beside others of the same graph run."""
+        twin = type(self)(self.graph, self.parent, self.observer, self.state)
+        twin.node = node
         if self.seq:
             twin.seq = self.seq
             twin.node_seq = self.node_seq
+        twin.place = self.place
         if self.attempt != 1:
             twin.attempt = self.attempt
         if self.extra is not None:
@@ -96,7 +88,9 @@ class Frame:
 
     def at(self, segment: AddressSegment) -> Frame:
         """Return a frame for work below the running node, such as one tool call."""
-        return self.branch_off(self.node, (*self.place, segment))
+        twin = self.branch_off(self.node)
+        twin.place = (*self.place, segment)
+        return twin
 
     def path(self) -> tuple[str, ...]:
         """Return the node keys from the outermost graph down to the running node."""

@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from eino._run.interrupt import GraphInterrupt, InterruptContext, InterruptSignal
 from eino._tasks import Parker, TaskHandle, now, shielded, sleep, spawn
@@ -14,11 +14,14 @@ from eino.adk.cancel import AgentCancelledError, CancelHandle, CancelMode, Cance
 from eino.adk.contexts import agent_contexts
 from eino.adk.events import AgentAction, AgentEvent, AgentInterrupt
 from eino.adk.lanes import Lane
-from eino.adk.run_state import AgentRun, RootRun
+from eino.adk.run_state import AgentRun, RootRun, Sink
 from eino.errors import RunCancelledError, RunError, StreamInUseError
 from eino.schema.message import Message
 
 __all__ = ["EventQueue", "EventStream"]
+
+Begin: TypeAlias = Callable[[Sink], Awaitable[Lane]]
+"""Begins a run whose events go to the sink."""
 
 
 class EventQueue:
@@ -82,7 +85,7 @@ class _Pump:
 
     __slots__ = ("_waiting", "begin", "ended", "failure", "lane", "queue", "root", "signal", "timer")
 
-    def __init__(self, begin: Callable[[Callable[[AgentEvent], None]], Awaitable[Lane]], root: RootRun) -> None:
+    def __init__(self, begin: Begin, root: RootRun) -> None:
         self.begin = begin
         self.root = root
         self.queue = EventQueue()
@@ -155,7 +158,7 @@ class EventStream:
     reading events raises neither.
     """
 
-    def __init__(self, begin: Callable[[Callable[[AgentEvent], None]], Awaitable[Lane]], root: RootRun) -> None:
+    def __init__(self, begin: Begin, root: RootRun) -> None:
         """Private: use a `Runner`."""
         self._pump = _Pump(begin, root)
         self._task: TaskHandle | None = None
@@ -186,11 +189,12 @@ class EventStream:
         if self._task is None:
             self.start()
         queue = self._pump.queue
-        while not queue.events:
+        events = queue.events
+        while not events:
             if queue.ended:
                 raise self._pump.signal or StopAsyncIteration
             await queue.arrival()
-        return queue.events.popleft()
+        return events.popleft()
 
     async def answer(self) -> Message:
         """Wait for the run and return its last message. Events stay where they are, and may be read before or after.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from eino._run.address import AddressSegment, address_text
+from eino._run.address import Address, AddressSegment, address_text
 from eino._run.frame import Frame, current
 from eino._run.interrupt import InterruptSignal
 from eino._run.session import address_of, session_of
@@ -59,15 +59,22 @@ class Caller:
     policy: ToolErrorPolicy | None
     sequential: bool
 
-    async def invoke(self, calls: Sequence[ToolInput]) -> list[Message]:
-        """Return the result of each call, in their order.
+    def invoke(self, calls: Sequence[ToolInput], *, is_node: bool) -> Awaitable[list[Message]]:
+        """Return the result of each call, in their order; to be awaited at once.
+
+        Args:
+            calls: The calls.
+            is_node: Whether they are all that runs in the frame: then one that is alone needs no frame of its own.
 
         Raises:
             ToolError: What the first of the calls that failed raised, when all have come to their end.
         """
         frame = current.get()
         if len(calls) == 1:
-            return [await self._result(calls[0], frame)]
+            return self._alone(calls[0], frame) if is_node else self._apart(calls[0], frame)
+        return self._all(calls, frame)
+
+    async def _all(self, calls: Sequence[ToolInput], frame: Frame | None) -> list[Message]:
         if self.sequential:
             return unless_failed([await self._outcome(call, frame) for call in calls])
         return unless_failed(await self._beside(calls, frame))
@@ -95,20 +102,36 @@ class Caller:
     async def _outcome(self, call: ToolInput, outer: Frame | None) -> Outcome:
         """Return what a call came to; only what ends the task itself is raised."""
         try:
-            return await self._result(call, outer)
+            [message] = await self._apart(call, outer)
         except BaseException as error:
             if _ends_the_task(error):
                 raise
             return error
+        return message
 
-    async def _result(self, call: ToolInput, outer: Frame | None) -> Message:
-        frame = _frame_of(call, outer)
-        stores = session_of(frame) is not None
-        kept = kept_result(frame) if stores else None
-        if kept is not None:
-            return kept
+    async def _apart(self, call: ToolInput, outer: Frame | None) -> list[Message]:
+        """Return the result of a call, which may run beside others, in a frame of its own."""
+        frame = None if outer is None else outer.branch_off(outer.node)
         token = current.set(frame)
         try:
+            return await self._alone(call, frame)
+        finally:
+            current.reset(token)
+
+    async def _alone(self, call: ToolInput, frame: Frame | None) -> list[Message]:
+        """Return the result of one call, the only one that runs in `frame`, which stands at the call meanwhile.
+
+        The result is a list so that a message with one call costs no coroutine around this one.
+        """
+        outer_place: Address = ()
+        if frame is not None:
+            outer_place = frame.place
+            frame.place = (*outer_place, _segment_of(call))
+        try:
+            stores = session_of(frame) is not None
+            kept = kept_result(frame) if stores else None
+            if kept is not None:
+                return [kept]
             try:
                 result = await self._way_of(call)(call)
                 if isinstance(result, StreamReader):
@@ -121,9 +144,10 @@ class Caller:
                 message = await self._answer(call, error, partial(result_message, call), on_stream=False)
             if stores:
                 await keep_result(frame, message)
-            return message
+            return [message]
         finally:
-            current.reset(token)
+            if frame is not None:
+                frame.place = outer_place
 
     async def _cells(self, index: int, call: ToolInput, outer: Frame | None) -> AsyncGenerator[Cell, None]:
         """Yield the messages of a call, or what it raised, each pull inside the call's own frame."""
@@ -237,8 +261,13 @@ async def keep_result(frame: Frame | None, message: Message) -> None:
         await session.keep_part(address_text(address_of(frame)), message)
 
 
+def _segment_of(call: ToolInput) -> AddressSegment:
+    called = call.tool_call
+    return AddressSegment(_SEGMENT, called.name, called.id)
+
+
 def _frame_of(call: ToolInput, outer: Frame | None) -> Frame | None:
-    return None if outer is None else outer.at(AddressSegment(_SEGMENT, call.called_name, call.call_id))
+    return None if outer is None else outer.at(_segment_of(call))
 
 
 def _ends_the_task(error: BaseException) -> bool:

@@ -108,15 +108,20 @@ class ToolsNode:
             RunError: If a graph inside a tool fails.
             BuildError: If the options do not fit together.
         """
-        return await self.invoked(message, options)
+        inputs = self._inputs(message, options, on_stream=False)
+        if self._map_arguments is not None:
+            inputs = await self._all_mapped(inputs, on_stream=False)
+        return await self._caller.invoke(inputs, is_node=False)
 
     def invoked(self, message: Message, options: ToolsOptions = NO_TOOLS_OPTIONS) -> Awaitable[list[Message]]:
-        """Return what `invoke` awaits: for nodes that hand the message on, one frame less around the tools."""
+        """Return what `invoke` does, to be awaited at once, for a node that does nothing else meanwhile."""
         inputs = self._inputs(message, options, on_stream=False)
-        return self._caller.invoke(inputs) if self._map_arguments is None else self._invoke_mapped(inputs)
+        if self._map_arguments is not None:
+            return self._invoke_mapped(inputs)
+        return self._caller.invoke(inputs, is_node=True)
 
     async def _invoke_mapped(self, inputs: list[ToolInput]) -> list[Message]:
-        return await self._caller.invoke(await self._all_mapped(inputs, on_stream=False))
+        return await self._caller.invoke(await self._all_mapped(inputs, on_stream=False), is_node=True)
 
     async def stream(
         self, message: Message, options: ToolsOptions = NO_TOOLS_OPTIONS

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import anyio
 import pytest
 
 from eino._run import RetryPolicy, RunContext, current_context
@@ -316,6 +317,39 @@ async def test_the_caller_keeps_its_own_place() -> None:
 
     place = await chain.invoke(calls("spell"))
     assert seen == [f"{place};tool:spell:c0"] * 2
+
+
+async def test_messages_beside_each_other_in_one_node_have_places_of_their_own() -> None:
+    met: list[str] = []
+    both = anyio.Event()
+
+    @tool
+    async def meet(ctx: RunContext[None]) -> str:
+        """Where am I, when the other one is there as well?"""
+        met.append(current_tool_call_id() or "")
+        if len(met) == 2:
+            both.set()
+        await both.wait()
+        return f"{address_text(ctx.address)} {current_tool_call_id()}"
+
+    node = ToolsNode([meet])
+    found: dict[str, str] = {}
+
+    async def ask(call_id: str) -> None:
+        [result] = await node.invoke(assistant_message("", [tool_call("meet", "{}", id=call_id)]))
+        found[call_id] = str(result.content)
+
+    async def caller(_: str) -> str:
+        before = address_text(current_context().address)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "x")
+            tasks.start_soon(ask, "y")
+        assert address_text(current_context().address) == before
+        return before
+
+    place = await Chain[str, str]().append_lambda(caller, key="caller").compile().invoke("")
+
+    assert found == {each: f"{place};tool:meet:{each} {each}" for each in ("x", "y")}
 
 
 async def test_a_graph_inside_a_tool_knows_the_call() -> None:
