@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from eino._run.address import Address, AddressSegment, address_text
+from eino._run.address import AddressSegment, address_text
 from eino._run.frame import Frame, current
 from eino._run.interrupt import InterruptSignal
 from eino._run.session import address_of, session_of
@@ -59,20 +59,19 @@ class Caller:
     policy: ToolErrorPolicy | None
     sequential: bool
 
-    def invoke(self, calls: Sequence[ToolInput], *, is_node: bool) -> Awaitable[list[Message]]:
+    def invoke(self, calls: Sequence[ToolInput]) -> Awaitable[list[Message]]:
         """Return the result of each call, in their order; to be awaited at once.
-
-        Args:
-            calls: The calls.
-            is_node: Whether they are all that runs in the frame: then one that is alone needs no frame of its own.
 
         Raises:
             ToolError: What the first of the calls that failed raised, when all have come to their end.
         """
         frame = current.get()
-        if len(calls) == 1:
-            return self._alone(calls[0], frame) if is_node else self._apart(calls[0], frame)
-        return self._all(calls, frame)
+        return self._apart(calls[0], frame) if len(calls) == 1 else self._all(calls, frame)
+
+    def invoke_as_node(self, calls: Sequence[ToolInput]) -> Awaitable[list[Message]]:
+        """Do as `invoke` where the calls are all that runs in the frame: one that is alone needs none of its own."""
+        frame = current.get()
+        return self._alone(calls[0], frame) if len(calls) == 1 else self._all(calls, frame)
 
     async def _all(self, calls: Sequence[ToolInput], frame: Frame | None) -> list[Message]:
         if self.sequential:
@@ -123,14 +122,12 @@ class Caller:
 
         The result is a list so that a message with one call costs no coroutine around this one.
         """
-        outer_place: Address = ()
         if frame is not None:
             outer_place = frame.place
-            frame.place = (*outer_place, _segment_of(call))
+            frame.place = (*outer_place, AddressSegment(_SEGMENT, call.called_name, call.call_id))
         try:
             stores = session_of(frame) is not None
-            kept = kept_result(frame) if stores else None
-            if kept is not None:
+            if stores and (kept := kept_result(frame)) is not None:
                 return [kept]
             try:
                 result = await self._way_of(call)(call)
@@ -261,13 +258,8 @@ async def keep_result(frame: Frame | None, message: Message) -> None:
         await session.keep_part(address_text(address_of(frame)), message)
 
 
-def _segment_of(call: ToolInput) -> AddressSegment:
-    called = call.tool_call
-    return AddressSegment(_SEGMENT, called.name, called.id)
-
-
 def _frame_of(call: ToolInput, outer: Frame | None) -> Frame | None:
-    return None if outer is None else outer.at(_segment_of(call))
+    return None if outer is None else outer.at(AddressSegment(_SEGMENT, call.called_name, call.call_id))
 
 
 def _ends_the_task(error: BaseException) -> bool:

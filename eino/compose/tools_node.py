@@ -111,17 +111,17 @@ class ToolsNode:
         inputs = self._inputs(message, options, on_stream=False)
         if self._map_arguments is not None:
             inputs = await self._all_mapped(inputs, on_stream=False)
-        return await self._caller.invoke(inputs, is_node=False)
+        return await self._caller.invoke(inputs)
 
     def invoked(self, message: Message, options: ToolsOptions = NO_TOOLS_OPTIONS) -> Awaitable[list[Message]]:
         """Return what `invoke` does, to be awaited at once, for a node that does nothing else meanwhile."""
         inputs = self._inputs(message, options, on_stream=False)
         if self._map_arguments is not None:
             return self._invoke_mapped(inputs)
-        return self._caller.invoke(inputs, is_node=True)
+        return self._caller.invoke_as_node(inputs)
 
     async def _invoke_mapped(self, inputs: list[ToolInput]) -> list[Message]:
-        return await self._caller.invoke(await self._all_mapped(inputs, on_stream=False), is_node=True)
+        return await self._caller.invoke_as_node(await self._all_mapped(inputs, on_stream=False))
 
     async def stream(
         self, message: Message, options: ToolsOptions = NO_TOOLS_OPTIONS
