@@ -13,6 +13,7 @@ import functools
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -229,6 +230,9 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     name: CounterName = "instructions" if counter == "instructions" else "bytecodes"
     config.stash[COUNTED] = Counted(name, Path(file))
+    # Else asyncio's runner takes the signal over in each run, and before Python 3.13 that writes out as text what the
+    # run gave, unless the signal was ignored, as it is behind `nohup`.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if name == "instructions" and sys.version_info >= (3, 12) and sys.is_stack_trampoline_active():
         # pytest-codspeed names Python's frames for its flame graphs, at twice the instructions, in another code path.
         sys.deactivate_stack_trampoline()

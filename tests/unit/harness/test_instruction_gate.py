@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,20 @@ def test_plain(abenchmark):
 
 def test_not_counted(abenchmark):
     raise AssertionError("not marked")
+"""
+
+WORDY = """
+import pytest
+
+class Wordy:
+    def __repr__(self):
+        return "".join(str(number) for number in range(1000))
+
+@pytest.mark.instructions(calls=10)
+def test_wordy(abenchmark):
+    async def give():
+        return Wordy()
+    abenchmark(give)
 """
 
 
@@ -199,6 +214,19 @@ def test_counts_repeat_and_growth_fails(project: Callable[[int], Path], capsys: 
     project(80)
     assert main(["instructions", *options]) == 0
     assert "keep that with --update" in capsys.readouterr().out
+
+
+def test_an_ignored_signal_changes_no_count(project: Callable[[int], Path]) -> None:
+    """As `nohup` ignores it. Before Python 3.13 asyncio's runner wrote out what a run gave where it was not ignored."""
+    (project(1) / "benchmarks" / "bench_ten.py").write_text(WORDY)
+    before = count(["benchmarks"], "bytecodes")
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ignored = count(["benchmarks"], "bytecodes")
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+    assert ignored.counts == before.counts != {}
 
 
 @pytest.mark.nightly
