@@ -133,7 +133,7 @@ class HybridRetriever:
     async def _ask(self, query: str, options: RetrieverOptions) -> dict[str, list[Document]]:
         names = list(self._retrievers)
         outcomes: dict[int, list[Document]] = {}
-        errors: dict[int, BaseException] = {}
+        errors: dict[int, Exception] = {}
         frame = current.get()
         async with task_group() as group:
             for place, name in enumerate(names):
@@ -143,17 +143,14 @@ class HybridRetriever:
                 place, documents, error = group.done.popleft()
                 if error is None:
                     outcomes[place] = documents
-                elif (
-                    isinstance(error, Exception) and not isinstance(error, ControlSignal) and self._on_error != "raise"
-                ):
-                    errors[place] = error
-                else:
+                elif not isinstance(error, Exception) or isinstance(error, ControlSignal):
                     raise error
+                elif self._on_error == "raise":
+                    raise _component_error(error, f"retriever {names[place]!r} failed")
+                else:
+                    errors[place] = error
         if not outcomes:
-            first = errors[min(errors)]
-            if isinstance(first, ComponentError):
-                raise first
-            raise ComponentError(f"all retrievers failed: {first}") from first
+            raise _component_error(errors[min(errors)], "all retrievers failed")
         return {names[place]: outcomes[place] for place in sorted(outcomes)}
 
     async def _one(self, name: str, query: str, options: RetrieverOptions, frame: Frame | None) -> list[Document]:
@@ -169,3 +166,11 @@ class HybridRetriever:
             documents = await retriever.retrieve(query, options)
             span.end(documents)
         return documents
+
+
+def _component_error(error: Exception, what: str) -> ComponentError:
+    if isinstance(error, ComponentError):
+        return error
+    failure = ComponentError(f"{what}: {error}")
+    failure.__cause__ = error
+    return failure

@@ -156,6 +156,9 @@ async def test_failures_may_be_raised_and_control_signals_always_are() -> None:
     fine = FakeRetriever(scored(a=1))
     with pytest.raises(ConnectionFailedError):
         await HybridRetriever({"a": fine, "b": Broken(ConnectionFailedError("x"))}, on_error="raise").retrieve("q")
+    with pytest.raises(ComponentError, match="retriever 'b' failed: odd") as failure:
+        await HybridRetriever({"a": fine, "b": Broken(ValueError("odd"))}, on_error="raise").retrieve("q")
+    assert repr(failure.value.__cause__) == "ValueError('odd')"
     with pytest.raises(ControlSignal):
         await HybridRetriever({"a": fine, "b": Broken(ControlSignal())}).retrieve("q")
 
