@@ -18,7 +18,7 @@ __all__ = ["Agent", "AgentFunction", "AgentInput", "FunctionAgent", "agent", "ch
 
 
 @register("eino.adk.AgentInput")
-class AgentInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class AgentInput(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent begins its turn with."""
 
     messages: tuple[Message, ...] = ()
