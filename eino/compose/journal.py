@@ -329,7 +329,7 @@ def parts_of(run_id: str, record: Record) -> Any:
     body = _body(run_id, record)
     try:
         return msgspec.msgpack.decode(body)[1]
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CorruptCheckpointError(f"run {run_id!r}: record {record.seq} is not as eino writes it") from error
 
 
@@ -339,7 +339,7 @@ def _body(run_id: str, record: Record) -> bytes:
         return record.body
     try:
         stored = msgspec.msgpack.decode(record.body)
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         stored = None
     if not isinstance(stored, list) or len(stored) != 2 or stored[0] == _FORMAT:
         raise CorruptCheckpointError(f"run {run_id!r}: record {record.seq} is not as eino writes it")

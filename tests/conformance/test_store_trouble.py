@@ -273,6 +273,8 @@ async def test_a_record_of_another_version_is_told(monkeypatch: pytest.MonkeyPat
         pytest.param("level", [2, 3, 4], "not as eino writes it", id="three parts"),
         pytest.param("level", b"\xc1", "not as eino writes it", id="no msgpack"),
         pytest.param("answered", b"\x92\x01\xc1", "not as eino writes it", id="broken inside"),
+        pytest.param("level", b"\x81\xd4\x00\x00\x00", "not as eino writes it", id="a key that is none"),
+        pytest.param("answered", b"\x92\x01\x81\xd4\x00\x00\x00", "not as eino writes it", id="a key inside"),
     ],
 )
 async def test_a_record_that_eino_would_not_write_is_told_and_stays(kind: str, body: Any, said: str) -> None:
