@@ -146,5 +146,5 @@ class Codec:
     def _parse(self, data: bytes) -> Any:
         try:
             return msgspec.json.decode(data) if self.format == "json" else msgspec.msgpack.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:  # TypeError: odd keys, before msgspec 0.22
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:  # odd keys were a TypeError before 0.22
             raise CodecError(f"the data is no valid {self.format}: {error}") from error

@@ -1,6 +1,6 @@
 """Properties: whatever a customer writes, the desk keeps the laws of eino, and no refund goes past its limit unseen."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support_desk import REFUND_LIMIT, build_desk
 
@@ -32,6 +32,8 @@ def test_the_desk_keeps_the_laws_when_a_person_must_agree():
 
 
 @given(euros=st.integers(0, 10_000))
+@example(euros=REFUND_LIMIT)
+@example(euros=REFUND_LIMIT + 1)
 def test_no_refund_above_the_limit_without_a_person(euros):
     def pays(messages, options):
         if messages[-1].role == "tool":
