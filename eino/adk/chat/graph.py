@@ -32,7 +32,7 @@ def chat_graph(
     name: str, *, max_iterations: int, output: Output[Any] | None, output_key: str
 ) -> Runnable[list[Message], Lane]:
     """Return the graph that runs a turn of a chat agent and gives what it said."""
-    graph = Graph[Any, Any](state=_state_of_turn)
+    graph = Graph[Any, Any](state=_new_state)
     graph.add_chat_model_node(_MODEL, ModelNode())
     graph.add_tools_node(_TOOLS, ToolsStage(output))
     graph.add_lambda_node(_FINISH, _finish(output_key))
@@ -47,7 +47,7 @@ def chat_graph(
     return graph.compile(name=name, max_steps=2 * max_iterations + _SPARE_STEPS)
 
 
-def _state_of_turn() -> ChatState:
+def _new_state() -> ChatState:
     """Return what a turn remembers that begins; one that goes on remembers what is stored (`on_restored`)."""
     turn = turn_here()
     turn.state = state = ChatState(lane=turn.run.lane)

@@ -163,15 +163,6 @@ def current_turn(what: str) -> Turn:
     return turn
 
 
-def _state_of_turn(what: str) -> ChatState:
-    state: ChatState | None = getattr(current_turn(what), "state", None)
-    if state is None:
-        raise NoRunError(
-            f"{what} was called before the turn of the agent began: what before_agent sets up is AgentSetup.values"
-        )
-    return state
-
-
 def send_event(event: AgentEvent) -> None:
     """Send an event of the program's own from a middleware or a tool of a chat agent.
 
@@ -203,7 +194,7 @@ def send_tool_action(action: AgentAction) -> None:
     call_id = current_tool_call_id()
     if call_id is None:
         raise NoRunError("send_tool_action() was called outside a tool: an action goes with the result of a tool call")
-    _state_of_turn("send_tool_action()").actions[call_id] = action
+    current_turn("send_tool_action()").state.actions[call_id] = action
 
 
 def run_value(key: str, default: Any = None) -> Any:
@@ -212,8 +203,8 @@ def run_value(key: str, default: Any = None) -> Any:
     Raises:
         NoRunError: Outside a turn of a chat agent.
     """
-    local = _state_of_turn("run_value()").local
-    return local[key] if key in local else current_turn("run_value()").values.get(key, default)
+    turn = current_turn("run_value()")
+    return turn.state.local[key] if key in turn.state.local else turn.values.get(key, default)
 
 
 def set_run_value(key: str, value: Any) -> None:
@@ -223,7 +214,7 @@ def set_run_value(key: str, value: Any) -> None:
         NoRunError: Outside a turn of a chat agent.
         CodecError: If the value cannot be stored; the text says why, and how to make a class storable.
     """
-    local = _state_of_turn("set_run_value()").local
+    local = current_turn("set_run_value()").state.local
     try:
         _CODEC.encode(value)
     except CodecError as error:
@@ -238,4 +229,4 @@ def delete_run_value(key: str) -> None:
     Raises:
         NoRunError: Outside a turn of a chat agent.
     """
-    _state_of_turn("delete_run_value()").local.pop(key, None)
+    current_turn("delete_run_value()").state.local.pop(key, None)
